@@ -1,0 +1,121 @@
+"""Checksums of streams: computed chunk by chunk, combined over parts, encoded for headers.
+
+The arithmetic is awscrt's and hashlib's. CRC values are unsigned integers; on the wire they
+are big-endian, base64 (Google's ``x-goog-hash`` and S3's ``x-amz-checksum-*`` agree in this).
+"""
+
+from __future__ import annotations
+
+import base64
+import hashlib
+from collections.abc import AsyncIterator, Iterable
+from typing import Final
+
+from awscrt import checksums as crt
+
+from sync.errors import IntegrityError
+from sync.model import Checksums, Digest
+from sync.ports import ByteStream
+
+_CRC32C_BYTES: Final = 4
+_CRC64_BYTES: Final = 8
+
+
+def encode_crc32c(value: int) -> str:
+    """Base64 of the four bytes, big-endian."""
+    return base64.b64encode(value.to_bytes(_CRC32C_BYTES, "big")).decode("ascii")
+
+
+def encode_crc64nvme(value: int) -> str:
+    """Base64 of the eight bytes, big-endian."""
+    return base64.b64encode(value.to_bytes(_CRC64_BYTES, "big")).decode("ascii")
+
+
+def decode_crc(text: str) -> int:
+    """Value of a base64 CRC; ValueError where it is not one."""
+    raw = base64.b64decode(text, validate=True)
+    if len(raw) not in (_CRC32C_BYTES, _CRC64_BYTES):
+        raise ValueError(f"not a CRC: {text!r}")
+    return int.from_bytes(raw, "big")
+
+
+def combine_crc32c(parts: Iterable[tuple[int, int]]) -> int:
+    """CRC32C of runs of bytes laid end to end, from each run's (crc32c, length)."""
+    total = 0
+    for crc, length in parts:
+        total = crt.combine_crc32c(total, crc, length)
+    return total
+
+
+class Digester:
+    """Feeds chunks to the wanted algorithms. CRC32C is always among them."""
+
+    __slots__ = ("_crc32c", "_crc64", "_md5", "_want_crc64", "length")
+
+    def __init__(self, wanted: Iterable[Digest] = ()) -> None:
+        names = frozenset(wanted)
+        self._crc32c = 0
+        self._crc64 = 0
+        self._want_crc64 = Digest.CRC64NVME in names
+        self._md5 = hashlib.md5(usedforsecurity=False) if Digest.MD5 in names else None
+        self.length = 0
+
+    def update(self, chunk: memoryview | bytes) -> None:
+        """Take the next bytes in."""
+        self._crc32c = crt.crc32c(chunk, self._crc32c)
+        if self._want_crc64:
+            self._crc64 = crt.crc64nvme(chunk, self._crc64)
+        if self._md5 is not None:
+            self._md5.update(chunk)
+        self.length += len(chunk)
+
+    def checksums(self) -> Checksums:
+        """The values over everything taken in so far."""
+        return Checksums(
+            crc32c=self._crc32c,
+            crc64nvme=self._crc64 if self._want_crc64 else None,
+            md5=self._md5.digest() if self._md5 is not None else None,
+        )
+
+
+class DigestingStream:
+    """A ByteStream that computes checksums of what passes through it."""
+
+    __slots__ = ("_inner", "digester")
+
+    def __init__(self, inner: ByteStream, wanted: Iterable[Digest] = ()) -> None:
+        self._inner = inner
+        self.digester = Digester(wanted)
+
+    @property
+    def length(self) -> int:
+        """Number of bytes that will come."""
+        return self._inner.length
+
+    async def __aiter__(self) -> AsyncIterator[memoryview]:
+        """Pass the chunks on; IntegrityError where they do not add up to ``length``."""
+        digester = self.digester
+        async for chunk in self._inner:
+            digester.update(chunk)
+            yield chunk
+        if digester.length != self._inner.length:
+            raise IntegrityError(f"{digester.length} bytes came where {self.length} were announced")
+
+
+class BytesStream:
+    """A ByteStream over bytes in memory."""
+
+    __slots__ = ("_data",)
+
+    def __init__(self, data: bytes | memoryview) -> None:
+        self._data = memoryview(data)
+
+    @property
+    def length(self) -> int:
+        """Number of bytes."""
+        return len(self._data)
+
+    async def __aiter__(self) -> AsyncIterator[memoryview]:
+        """One chunk, or none where there are no bytes."""
+        if self._data:
+            yield self._data
