@@ -145,7 +145,8 @@ class DestinationStore(Protocol):
 @dataclass(frozen=True, slots=True)
 class Delivery:
     """One receipt of one message. ``attempt`` counts receipts from 1; ``lease_until`` is on
-    the queue's monotonic clock; ``sent_at`` is a POSIX timestamp.
+    the queue's monotonic clock; ``sent_at`` is a POSIX timestamp. ``group`` is the message
+    group of a FIFO queue or ""; ``attributes`` are the sender's own (name, text value) pairs.
     """
 
     message_id: str
@@ -153,6 +154,8 @@ class Delivery:
     body: str
     attempt: int = 1
     sent_at: float = 0.0
+    group: str = ""
+    attributes: tuple[tuple[str, str], ...] = ()
 
 
 class JobQueue(Protocol):
