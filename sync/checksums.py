@@ -47,6 +47,32 @@ def combine_crc32c(parts: Iterable[tuple[int, int]]) -> int:
     return total
 
 
+def combine_crc64nvme(parts: Iterable[tuple[int, int]]) -> int:
+    """CRC64NVME of runs of bytes laid end to end, from each run's (crc64nvme, length)."""
+    total = 0
+    for crc, length in parts:
+        total = crt.combine_crc64nvme(total, crc, length)
+    return total
+
+
+def disagreement(one: Checksums, other: Checksums) -> str | None:
+    """Name of an algorithm both sides know and differ in, or None."""
+    for digest in Digest:
+        left, right = getattr(one, digest.value), getattr(other, digest.value)
+        if left is not None and right is not None and left != right:
+            return digest.value
+    return None
+
+
+def agreement(one: Checksums, other: Checksums) -> bool:
+    """True where some algorithm is known to both sides and none differs."""
+    shared = any(
+        getattr(one, digest.value) is not None and getattr(other, digest.value) is not None
+        for digest in Digest
+    )
+    return shared and disagreement(one, other) is None
+
+
 class Digester:
     """Feeds chunks to the wanted algorithms. CRC32C is always among them."""
 
@@ -79,13 +105,26 @@ class Digester:
 
 
 class DigestingStream:
-    """A ByteStream that computes checksums of what passes through it."""
+    """A ByteStream that computes checksums of what passes through it.
 
-    __slots__ = ("_inner", "digester")
+    With ``expected`` (the source's own checksums of these very bytes) the last chunk is let
+    through only if they agree, so that a damaged read never becomes a finished write.
+    """
 
-    def __init__(self, inner: ByteStream, wanted: Iterable[Digest] = ()) -> None:
+    __slots__ = ("_expected", "_inner", "complete", "digester")
+
+    def __init__(
+        self,
+        inner: ByteStream,
+        wanted: Iterable[Digest] = (),
+        *,
+        expected: Checksums | None = None,
+    ) -> None:
         self._inner = inner
+        self._expected = expected
         self.digester = Digester(wanted)
+        self.complete = inner.length == 0
+        """True once the last byte has been handed on: the write may take effect from then."""
 
     @property
     def length(self) -> int:
@@ -93,13 +132,25 @@ class DigestingStream:
         return self._inner.length
 
     async def __aiter__(self) -> AsyncIterator[memoryview]:
-        """Pass the chunks on; IntegrityError where they do not add up to ``length``."""
-        digester = self.digester
+        """Pass the chunks on; IntegrityError where length or expected checksums differ."""
+        digester, length = self.digester, self._inner.length
         async for chunk in self._inner:
             digester.update(chunk)
+            if digester.length >= length:
+                self._check_end()
+                self.complete = True
             yield chunk
-        if digester.length != self._inner.length:
-            raise IntegrityError(f"{digester.length} bytes came where {self.length} were announced")
+        if digester.length != length:
+            raise IntegrityError(f"{digester.length} bytes came where {length} were announced")
+
+    def _check_end(self) -> None:
+        if self.digester.length > self._inner.length:
+            raise IntegrityError(f"more than the announced {self._inner.length} bytes came")
+        if self._expected is None:
+            return
+        algorithm = disagreement(self.digester.checksums(), self._expected)
+        if algorithm:
+            raise IntegrityError(f"the bytes read do not have the source's {algorithm}")
 
 
 class BytesStream:

@@ -1,0 +1,1 @@
+"""Observers: logs, counters, progress. Never on the way of the bytes."""

@@ -1,0 +1,479 @@
+"""Fakes of every port, in memory: for tests, for simulations, and for whoever builds on 3GSync.
+
+They keep the contracts of ``sync.ports`` (the same suites run over them and over the real
+adapters), and let a test interfere: ``MemoryStore.interfere`` is awaited before and after
+every operation with the operation's name and may sleep or raise.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import hashlib
+import itertools
+import time
+from collections import defaultdict
+from collections.abc import AsyncIterator, Awaitable, Callable, Mapping, Sequence
+from contextlib import asynccontextmanager
+from dataclasses import dataclass, field, replace
+
+from sync.checksums import BytesStream, Digester
+from sync.errors import (
+    IntegrityError,
+    NoSuchBucket,
+    NoSuchUpload,
+    NoSuchVersion,
+    NotFound,
+    PreconditionFailed,
+    RequestRefused,
+)
+from sync.model import (
+    Checksums,
+    Dialect,
+    Digest,
+    Identity,
+    ObjectHeaders,
+    ObjectMeta,
+    ObjectRef,
+    TransferJob,
+    TransferResult,
+    Upload,
+    UploadedPart,
+    WriteReceipt,
+)
+from sync.ports import ByteStream, Credentials, Delivery, UploadRecord
+
+MEMORY_DIALECT = Dialect(
+    name="memory",
+    digests=frozenset({Digest.CRC32C}),
+    etag_is_md5=True,
+    drops_unused_parts=True,
+    storage_classes=frozenset({"STANDARD"}),
+)
+
+
+class SystemClock:
+    """The machine's clock and the running loop's sleep."""
+
+    def time(self) -> float:
+        """POSIX timestamp."""
+        return time.time()
+
+    def monotonic(self) -> float:
+        """The running loop's clock, so that a simulated loop simulates this too."""
+        return asyncio.get_running_loop().time()
+
+    async def sleep(self, seconds: float) -> None:
+        """Wait."""
+        await asyncio.sleep(seconds)
+
+
+@dataclass(frozen=True, slots=True)
+class Stored:
+    """One version of an object; ``data`` None is a delete marker."""
+
+    data: bytes | None
+    meta: ObjectMeta
+
+
+@dataclass(slots=True)
+class _OpenUpload:
+    upload: Upload
+    headers: ObjectHeaders
+    parts: dict[int, tuple[bytes, UploadedPart]] = field(default_factory=dict)
+
+
+async def _nothing(_operation: str, _ref: ObjectRef) -> None:
+    return
+
+
+@dataclass(frozen=True, slots=True)
+class _Read:
+    meta: ObjectMeta
+    body: ByteStream
+
+
+def _sums(data: bytes) -> Checksums:
+    digester = Digester((Digest.MD5, Digest.CRC64NVME))
+    digester.update(data)
+    return digester.checksums()
+
+
+class MemoryStore:
+    """Buckets of versions. Source and destination in one."""
+
+    def __init__(
+        self,
+        *buckets: str,
+        dialect: Dialect = MEMORY_DIALECT,
+        versioned: bool = False,
+        clock: Callable[[], float] = time.time,
+    ) -> None:
+        self.buckets: dict[str, dict[str, list[Stored]]] = {name: {} for name in buckets}
+        self.interfere: Callable[[str, ObjectRef], Awaitable[None]] = _nothing
+        self.requests: list[tuple[str, ObjectRef]] = []
+        self.open_uploads: dict[str, _OpenUpload] = {}
+        self._dialect = dialect
+        self._versioned = versioned
+        self._clock = clock
+        self._ids = itertools.count(1)
+
+    @property
+    def dialect(self) -> Dialect:
+        """The facts about this store."""
+        return self._dialect
+
+    # --- for tests: at once, without interference --------------------------------------
+
+    def store(
+        self, ref: ObjectRef, data: bytes, headers: ObjectHeaders | None = None, *, etag: str = ""
+    ) -> Identity:
+        """Put an object in place."""
+        sums = _sums(data)
+        version = f"v{next(self._ids)}" if self._versioned else None
+        identity = Identity(etag or (sums.md5 or b"").hex(), len(data), version)
+        shown = Checksums(crc32c=sums.crc32c) if Digest.CRC32C in self._dialect.digests else sums
+        meta = ObjectMeta(identity, headers or ObjectHeaders(), shown, self._clock())
+        self._versions(ref).append(Stored(data, meta))
+        return identity
+
+    def remove(self, ref: ObjectRef) -> None:
+        """Delete, leaving a marker where the store is versioned."""
+        versions = self._versions(ref)
+        if self._versioned and versions:
+            identity = Identity("", 0, f"v{next(self._ids)}")
+            versions.append(Stored(None, ObjectMeta(identity)))
+        else:
+            versions.clear()
+
+    def content(self, ref: ObjectRef) -> bytes | None:
+        """The current bytes, or None."""
+        versions = self._versions(ref)
+        return versions[-1].data if versions else None
+
+    def keys(self, bucket: str) -> list[str]:
+        """Keys that have a current object, in UTF-8 order."""
+        held = self.buckets[bucket]
+        live = [key for key, versions in held.items() if versions and versions[-1].data is not None]
+        return sorted(live, key=str.encode)
+
+    def _versions(self, ref: ObjectRef) -> list[Stored]:
+        bucket = self.buckets.get(ref.bucket)
+        if bucket is None:
+            raise NoSuchBucket(f"no bucket {ref.bucket}", status=404, code="NoSuchBucket")
+        versions = bucket.setdefault(ref.key, [])
+        if not self._versioned:
+            del versions[:-1]
+        return versions
+
+    def _find(self, ref: ObjectRef) -> Stored:
+        versions = self._versions(ref)
+        if ref.version_id is not None:
+            for stored in versions:
+                if stored.meta.identity.version_id == ref.version_id and stored.data is not None:
+                    return stored
+            raise NoSuchVersion(f"no version {ref.version_id} of {ref}", status=404)
+        if not versions or versions[-1].data is None:
+            raise NotFound(f"no object {ref}", status=404, code="NoSuchKey")
+        return versions[-1]
+
+    async def _before(self, operation: str, ref: ObjectRef) -> None:
+        self.requests.append((operation, ref))
+        await self.interfere(operation, ref)
+
+    # --- SourceStore ------------------------------------------------------------------
+
+    async def head(self, ref: ObjectRef) -> ObjectMeta:
+        """Describe the current version, or ``ref.version_id``."""
+        await self._before("head", ref)
+        return self._find(ref).meta
+
+    @asynccontextmanager
+    async def open(
+        self,
+        ref: ObjectRef,
+        *,
+        if_match: str | None = None,
+        byte_range: tuple[int, int] | None = None,
+    ) -> AsyncIterator[_Read]:
+        """Read an object or a range of it."""
+        await self._before("get", ref)
+        stored = self._find(ref)
+        if if_match is not None and stored.meta.identity.etag != if_match:
+            raise PreconditionFailed(f"{ref} has changed", status=412)
+        data = stored.data or b""
+        if byte_range is not None:
+            if byte_range[0] >= len(data):
+                raise RequestRefused(f"no such range in {ref}", status=416, code="InvalidRange")
+            data = data[byte_range[0] : byte_range[1] + 1]
+        yield _Read(stored.meta, BytesStream(data))
+
+    async def tagging(self, ref: ObjectRef) -> str:
+        """The tag set, URL-encoded."""
+        await self._before("tagging", ref)
+        return self._find(ref).meta.headers.tagging
+
+    # --- DestinationStore -------------------------------------------------------------
+
+    async def put(
+        self,
+        ref: ObjectRef,
+        body: ByteStream,
+        headers: ObjectHeaders,
+        *,
+        content_md5: bytes | None = None,
+    ) -> WriteReceipt:
+        """Write a whole object."""
+        await self._before("put", ref)
+        data = await _gather(body, content_md5)
+        await self.interfere("put-sent", ref)
+        identity = self.store(ref, data, headers)
+        receipt = self._receipt(data, identity)
+        await self.interfere("put-done", ref)
+        return receipt
+
+    def _receipt(self, data: bytes, identity: Identity) -> WriteReceipt:
+        sums = _sums(data)
+        shown = {d.value: getattr(sums, d.value) for d in self._dialect.digests}
+        return WriteReceipt(identity.etag, Checksums(**shown), identity.version_id)
+
+    async def delete(self, ref: ObjectRef) -> None:
+        """Remove the object."""
+        await self._before("delete", ref)
+        self.remove(ref)
+        await self.interfere("delete-done", ref)
+
+    async def create_upload(self, ref: ObjectRef, headers: ObjectHeaders) -> Upload:
+        """Begin a multipart upload."""
+        await self._before("create", ref)
+        self._versions(ref)
+        upload = Upload(ref, f"u{next(self._ids)}", self._clock())
+        self.open_uploads[upload.upload_id] = _OpenUpload(upload, headers)
+        await self.interfere("create-done", ref)
+        return upload
+
+    def _open(self, upload: Upload) -> _OpenUpload:
+        found = self.open_uploads.get(upload.upload_id)
+        if found is None:
+            raise NoSuchUpload(f"no upload {upload.upload_id}", status=404, code="NoSuchUpload")
+        return found
+
+    async def put_part(
+        self, upload: Upload, number: int, body: ByteStream, *, content_md5: bytes | None = None
+    ) -> WriteReceipt:
+        """Write a part."""
+        await self._before("part", upload.ref)
+        found = self._open(upload)
+        data = await _gather(body, content_md5)
+        etag = hashlib.md5(data, usedforsecurity=False).hexdigest()
+        found.parts[number] = (data, UploadedPart(number, len(data), etag, self._clock()))
+        await self.interfere("part-done", upload.ref)
+        return self._receipt(data, Identity(etag, len(data)))
+
+    async def complete(self, upload: Upload, parts: Sequence[UploadedPart]) -> WriteReceipt:
+        """Make the object of these parts."""
+        await self._before("complete", upload.ref)
+        found = self._open(upload)
+        if [p.number for p in parts] != sorted({p.number for p in parts}) or not parts:
+            raise RequestRefused("parts out of order", status=400, code="InvalidPartOrder")
+        chosen = [found.parts.get(part.number) for part in parts]
+        if any(c is None or c[1].etag != p.etag for c, p in zip(chosen, parts, strict=True)):
+            raise RequestRefused("a part is not there", status=400, code="InvalidPart")
+        if not self._dialect.drops_unused_parts and len(parts) != len(found.parts):
+            raise RequestRefused("parts left out", status=400, code="InvalidPart")
+        data = b"".join(c[0] for c in chosen if c)
+        md5s = b"".join(bytes.fromhex(p.etag) for p in parts)
+        etag = f"{hashlib.md5(md5s, usedforsecurity=False).hexdigest()}-{len(parts)}"
+        del self.open_uploads[upload.upload_id]
+        identity = self.store(upload.ref, data, found.headers, etag=etag)
+        await self.interfere("complete-done", upload.ref)
+        return self._receipt(data, identity)
+
+    async def abort(self, upload: Upload) -> None:
+        """Drop the upload."""
+        await self._before("abort", upload.ref)
+        self.open_uploads.pop(upload.upload_id, None)
+
+    async def uploads(self, ref: ObjectRef) -> list[Upload]:
+        """Open uploads of this key, the latest first."""
+        await self._before("uploads", ref)
+        plain = replace(ref, version_id=None)
+        found = [o.upload for o in self.open_uploads.values() if o.upload.ref == plain]
+        return found[::-1]
+
+    async def parts(self, upload: Upload) -> list[UploadedPart]:
+        """Parts of an open upload."""
+        await self._before("parts", upload.ref)
+        found = self._open(upload)
+        return [found.parts[number][1] for number in sorted(found.parts)]
+
+
+async def _gather(body: ByteStream, content_md5: bytes | None) -> bytes:
+    data = bytearray()
+    async for chunk in body:
+        data += chunk
+    if content_md5 is not None and hashlib.md5(data, usedforsecurity=False).digest() != content_md5:
+        raise IntegrityError("Content-MD5 does not fit")
+    return bytes(data)
+
+
+@dataclass(slots=True)
+class _Message:
+    message_id: str
+    body: str
+    visible_at: float
+    sent_at: float
+    receives: int = 0
+    receipt: str = ""
+
+
+class MemoryQueue:
+    """A queue with leases on a given clock."""
+
+    def __init__(self, *, monotonic: Callable[[], float] = time.monotonic) -> None:
+        self.messages: dict[str, _Message] = {}
+        self.buried: list[tuple[str, str, str]] = []
+        self.has_dead_letter_queue = True
+        self.acknowledged: list[str] = []
+        self._monotonic = monotonic
+        self._ids = itertools.count(1)
+        self._arrived = asyncio.Event()
+
+    def send(self, body: str, *, delay: float = 0.0) -> str:
+        """Add a message; visible after ``delay`` seconds."""
+        name = f"m{next(self._ids)}"
+        self.messages[name] = _Message(name, body, self._monotonic() + delay, time.time())
+        self._arrived.set()
+        return name
+
+    async def receive(self, limit: int, *, wait: float, lease: float) -> list[Delivery]:
+        """Take visible messages, waiting for one."""
+        ends = self._monotonic() + wait
+        while True:
+            taken = [self._take(m, lease) for m in self._visible()[:limit]]
+            left = ends - self._monotonic()
+            if taken or left <= 0:
+                return taken
+            await self._until_visible(left)
+
+    async def _until_visible(self, left: float) -> None:
+        now = self._monotonic()
+        soon = min((m.visible_at - now for m in self.messages.values()), default=left)
+        self._arrived.clear()
+        try:
+            async with asyncio.timeout(max(0.001, min(left, soon))):
+                await self._arrived.wait()
+        except TimeoutError:
+            return
+
+    def _visible(self) -> list[_Message]:
+        now = self._monotonic()
+        return [m for m in self.messages.values() if m.visible_at <= now]
+
+    def _take(self, message: _Message, lease: float) -> Delivery:
+        message.receives += 1
+        message.visible_at = self._monotonic() + lease
+        message.receipt = f"{message.message_id}:{message.receives}"
+        return Delivery(
+            message.message_id, message.receipt, message.body, message.receives, message.sent_at
+        )
+
+    def _held(self, delivery: Delivery) -> _Message | None:
+        message = self.messages.get(delivery.message_id)
+        return message if message and message.receipt == delivery.receipt else None
+
+    async def acknowledge(self, deliveries: Sequence[Delivery]) -> list[Delivery]:
+        """Delete messages by their latest receipt."""
+        refused = []
+        for delivery in deliveries:
+            if self._held(delivery):
+                del self.messages[delivery.message_id]
+                self.acknowledged.append(delivery.message_id)
+            else:
+                refused.append(delivery)
+        return refused
+
+    async def extend(self, deliveries: Sequence[Delivery], lease: float) -> list[Delivery]:
+        """Hold on, or give back."""
+        refused = []
+        for delivery in deliveries:
+            message = self._held(delivery)
+            if message is None:
+                refused.append(delivery)
+            else:
+                message.visible_at = self._monotonic() + lease
+        self._arrived.set()
+        return refused
+
+    async def dead_letter(self, delivery: Delivery, reason: str, code: str) -> bool:
+        """Keep a copy aside."""
+        if self.has_dead_letter_queue:
+            self.buried.append((delivery.body, reason, code))
+        return self.has_dead_letter_queue
+
+    async def depth(self) -> int:
+        """Visible messages."""
+        return len(self._visible())
+
+
+class MemoryLedger:
+    """Records in a dictionary."""
+
+    def __init__(self) -> None:
+        self.records: dict[str, UploadRecord] = {}
+        self.results: dict[str, list[TransferResult]] = defaultdict(list)
+
+    async def unfinished(self, job: TransferJob) -> UploadRecord | None:
+        """The recorded upload."""
+        return self.records.get(str(job.source))
+
+    async def started(self, job: TransferJob, record: UploadRecord) -> None:
+        """Record it."""
+        self.records[str(job.source)] = record
+
+    async def progressed(self, job: TransferJob, record: UploadRecord) -> None:
+        """Record it."""
+        self.records[str(job.source)] = record
+
+    async def finished(self, result: TransferResult) -> None:
+        """Record the end."""
+        self.records.pop(str(result.job.source), None)
+        self.results[str(result.job.source)].append(result)
+
+    async def flush(self) -> None:
+        """Nothing is held back here."""
+
+
+class MemoryCredentials:
+    """Fixed keys; counts how often they were refused."""
+
+    def __init__(self, credentials: Credentials) -> None:
+        self._credentials = credentials
+        self.refused = 0
+
+    async def credentials(self) -> Credentials:
+        """The keys."""
+        return self._credentials
+
+    def invalidate(self) -> None:
+        """Count a refusal."""
+        self.refused += 1
+
+
+class MemoryObserver:
+    """Remembers what it was told."""
+
+    def __init__(self) -> None:
+        self.results: list[TransferResult] = []
+        self.events: list[tuple[str, Mapping[str, object]]] = []
+
+    def job_finished(self, result: TransferResult) -> None:
+        """Remember."""
+        self.results.append(result)
+
+    def event(self, name: str, detail: Mapping[str, object]) -> None:
+        """Remember."""
+        self.events.append((name, detail))
+
+    def named(self, name: str) -> list[Mapping[str, object]]:
+        """Details of the events of that name."""
+        return [detail for event, detail in self.events if event == name]

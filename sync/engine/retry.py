@@ -1,0 +1,61 @@
+"""Trying again: full-jitter backoff, one short loop, used by whoever sends bytes."""
+
+from __future__ import annotations
+
+import random
+from collections.abc import Awaitable, Callable
+from typing import Final, TypeVar
+
+from sync.errors import CredentialsRejected, SyncError, Throttled
+from sync.ports import Clock, TransferObserver
+
+T = TypeVar("T")
+
+_BASE: Final = 0.2
+_CAP: Final = 20.0
+_LONGEST_RETRY_AFTER: Final = 60.0
+
+
+def backoff(attempt: int, *, base: float = _BASE, cap: float = _CAP) -> float:
+    """Full jitter: anything from 0 to ``base * 2**attempt`` seconds, at most ``cap``.
+
+    Source: AWS Architecture Blog, "Exponential Backoff and Jitter".
+    """
+    return random.uniform(0.0, min(cap, base * 2.0 ** min(attempt, 32)))  # noqa: S311  no secret
+
+
+class Retry:
+    """Repeats an attempt while its error allows it, at most ``retries`` times."""
+
+    def __init__(self, *, retries: int, clock: Clock, observer: TransferObserver) -> None:
+        self._retries = retries
+        self._clock = clock
+        self._observer = observer
+
+    async def run(self, what: str, attempt: Callable[[SyncError | None], Awaitable[T]]) -> T:
+        """Call ``attempt`` with the error of the try before (None at first)."""
+        last: SyncError | None = None
+        for number in range(self._retries + 1):
+            try:
+                return await attempt(last)
+            except SyncError as error:
+                if not self._again(error, last, number):
+                    raise
+                last = error
+            await self._pause(what, last, number)
+        raise AssertionError("unreachable")  # pragma: no cover
+
+    def _again(self, error: SyncError, last: SyncError | None, number: int) -> bool:
+        if not error.retry_here or number >= self._retries:
+            return False
+        # Fresh keys are tried once: keys that are refused twice stay refused.
+        return not (isinstance(error, CredentialsRejected) and isinstance(last, type(error)))
+
+    async def _pause(self, what: str, error: SyncError, number: int) -> None:
+        delay = backoff(number)
+        if isinstance(error, Throttled) and error.retry_after:
+            delay += min(error.retry_after, _LONGEST_RETRY_AFTER)
+        self._observer.event(
+            "retry", {"what": what, "error": str(error), "attempt": number + 1, "delay": delay}
+        )
+        await self._clock.sleep(delay)

@@ -1,0 +1,328 @@
+"""The queue loop: take messages, have their jobs done, and end in good order."""
+
+from __future__ import annotations
+
+import asyncio
+import traceback
+from collections.abc import Callable, Sequence
+from dataclasses import replace
+from typing import Final
+
+from sync.engine.batches import BATCH
+from sync.engine.breaker import CircuitBreaker, State
+from sync.engine.copier import Copier
+from sync.engine.leases import Leases
+from sync.engine.options import RunnerOptions
+from sync.engine.retry import backoff
+from sync.engine.settling import Ending, RunReport, Settler
+from sync.engine.transfer import JobState
+from sync.engine.turns import KeyTurns
+from sync.errors import Draining, MessageError, StoreError, SyncError
+from sync.messages import Decoded
+from sync.model import JobKind, ObjectRef, Outcome, TransferJob, TransferResult
+from sync.ports import Clock, Delivery, JobLedger, JobQueue, TransferObserver
+
+_POLL_GRACE: Final = 1.0
+_QUEUE_FAILURES: Final = 5
+
+
+class Runner:
+    """Serves one queue until it is drained."""
+
+    def __init__(
+        self,
+        *,
+        queue: JobQueue,
+        copier: Copier,
+        ledger: JobLedger | None,
+        decode: Callable[[str], Decoded],
+        ignored: Callable[[ObjectRef], str | None],
+        options: RunnerOptions,
+        write_interval: float,
+        late_write_grace: float,
+        clock: Clock,
+        observer: TransferObserver,
+    ) -> None:
+        self._queue = queue
+        self._copier = copier
+        self._ledger = ledger
+        self._decode = decode
+        self._ignored = ignored
+        self._options = options
+        self._clock = clock
+        self._observer = observer
+        self._turns: KeyTurns[TransferResult] = KeyTurns(interval=write_interval, clock=clock)
+        self._leases = Leases(
+            queue, lease=options.lease, cap=options.lease_cap, clock=clock, observer=observer
+        )
+        self.breaker = CircuitBreaker(
+            failures=options.breaker_failures,
+            pause=options.breaker_pause,
+            clock=clock,
+            observer=observer,
+        )
+        self.report = RunReport()
+        self._settler = Settler(
+            queue,
+            options=options,
+            late_write_grace=late_write_grace,
+            breaker=self.breaker,
+            report=self.report,
+            clock=clock,
+            observer=observer,
+        )
+        self._tasks: dict[asyncio.Task[None], tuple[Delivery, list[JobState]]] = {}
+        self._stopping = asyncio.Event()
+        self._changed = asyncio.Event()
+        self._reserved = 0
+        self._taken = 0
+        self._queue_failures = 0
+        self._plenty = asyncio.Event()
+
+    # --- the loop ---------------------------------------------------------------------
+
+    @property
+    def in_flight(self) -> int:
+        """Messages in hand."""
+        return len(self._tasks)
+
+    def stop(self, reason: str) -> None:
+        """Take no more messages; ``run`` ends when what is in hand is done or given back."""
+        if not self._stopping.is_set():
+            self._observer.event("draining", {"reason": reason, "in_flight": self.in_flight})
+        self._stopping.set()
+        self._changed.set()
+
+    async def run(self) -> RunReport:
+        """Serve the queue until ``stop`` is called, or by the options until it is empty."""
+        heartbeat = asyncio.create_task(self._leases.beat_for_ever())
+        receivers = [asyncio.create_task(self._receive(n)) for n in range(self._options.receivers)]
+        try:
+            await self._until_stopped(receivers)
+            await self._drain(receivers)
+        finally:
+            heartbeat.cancel()
+            for task in (*receivers, *self._tasks):
+                task.cancel()
+            await asyncio.gather(heartbeat, *receivers, *self._tasks, return_exceptions=True)
+        return self.report
+
+    async def _until_stopped(self, receivers: Sequence[asyncio.Task[None]]) -> None:
+        stopped = asyncio.create_task(self._stopping.wait())
+        try:
+            await asyncio.wait({stopped, *receivers}, return_when=asyncio.FIRST_COMPLETED)
+            for task in receivers:
+                if task.done() and not self._stopping.is_set():
+                    task.result()
+        finally:
+            stopped.cancel()
+
+    async def _receive(self, number: int) -> None:
+        """One long-polling receiver. All but the first rest while there is little to take."""
+        while not self._stopping.is_set():
+            if number and not self._plenty.is_set():
+                await self._plenty.wait()
+                continue
+            if self._options.until_empty and self.breaker.state is State.OPEN:
+                self.stop(self.breaker.reason)
+                return
+            room = await self._room()
+            if room and not await self._take(room, first=number == 0):
+                self._plenty.clear()
+
+    async def _room(self) -> int:
+        """Reserve places for messages; 0 where the runner is stopping."""
+        allowed = await self.breaker.allowed()
+        while not self._stopping.is_set():
+            free = self._options.in_flight - len(self._tasks) - self._reserved
+            if allowed is not None:
+                free = min(free, allowed - len(self._tasks) - self._reserved)
+            if self._options.max_jobs is not None:
+                free = min(free, self._options.max_jobs - self._taken - self._reserved)
+            if free > 0:
+                take = min(free, BATCH)
+                self._reserved += take
+                return take
+            self._changed.clear()
+            await self._changed.wait()
+        return 0
+
+    async def _take(self, room: int, *, first: bool) -> bool:
+        """Receive once. False where the queue had nothing."""
+        options = self._options
+        wait = options.wait if not options.until_empty else min(options.wait, 2.0)
+        try:
+            deliveries = await self._queue.receive(room, wait=wait, lease=options.lease)
+        except SyncError as error:
+            await self._queue_failed(error)
+            return True
+        finally:
+            self._reserved -= room
+            self._changed.set()
+        self._queue_failures = 0
+        for delivery in deliveries:
+            self._begin(delivery)
+        if len(deliveries) == room:
+            self._plenty.set()
+        if not deliveries and first and options.until_empty and await self._is_empty():
+            self.stop("the queue is empty")
+        return bool(deliveries)
+
+    async def _queue_failed(self, error: SyncError) -> None:
+        self._queue_failures += 1
+        self._observer.event("queue-unavailable", {"error": str(error)})
+        self.breaker.failed(error)
+        if self._options.until_empty and self._queue_failures >= _QUEUE_FAILURES:
+            self.report.failing["queue"] = str(error)
+            self.stop("the queue does not answer")
+        await self._clock.sleep(1.0 + backoff(self._queue_failures, base=1.0, cap=30.0))
+
+    async def _is_empty(self) -> bool:
+        """Nothing in hand, nothing waiting, and nothing of ours still to come back."""
+        if self._tasks or self._reserved or self._settler.awaits_returns:
+            return False
+        try:
+            return await self._queue.depth() == 0
+        except SyncError as error:
+            self._observer.event("queue-unavailable", {"error": str(error)})
+            return False
+
+    def _begin(self, delivery: Delivery) -> None:
+        self._taken += 1
+        self._settler.received(delivery)
+        states: list[JobState] = []
+        task = asyncio.create_task(self._process(delivery, states))
+        self._tasks[task] = (delivery, states)
+        self._leases.hold(delivery, task.cancel)
+        task.add_done_callback(self._ended)
+
+    def _ended(self, task: asyncio.Task[None]) -> None:
+        delivery, _states = self._tasks.pop(task)
+        self._leases.drop(delivery)
+        self._changed.set()
+        if not task.cancelled() and task.exception() is not None:
+            self._observer.event("bug", {"error": repr(task.exception())})
+        maximum = self._options.max_jobs
+        if maximum is not None and self._taken >= maximum and not self._tasks:
+            self.stop(f"{maximum} messages done")
+
+    # --- one message ------------------------------------------------------------------
+
+    async def _process(self, delivery: Delivery, states: list[JobState]) -> None:
+        self.report.messages += 1
+        try:
+            decoded = self._decode(delivery.body)
+        except MessageError as error:
+            await self._settler.bury(delivery, error)
+            return
+        for note in decoded.notes:
+            self._observer.event("nothing-to-do", {"kind": note.kind, "reason": note.reason})
+        try:
+            endings = await self._do_all(decoded.jobs, states)
+        except asyncio.CancelledError:
+            if not self._stopping.is_set():  # its lease cannot be held any longer
+                await self._settler.give_back(delivery, 0.0)
+            raise
+        await self._settler.settle(delivery, endings)
+
+    async def _do_all(
+        self, jobs: Sequence[TransferJob], states: list[JobState]
+    ) -> Sequence[Ending]:
+        states.extend(JobState() for _ in jobs)
+        if len(jobs) == 1:
+            return [await self._do(jobs[0], states[0])]
+        return await asyncio.gather(*map(self._do, jobs, states))
+
+    async def _do(self, job: TransferJob, state: JobState) -> Ending:
+        try:
+            result = await self._result(job, state)
+        except SyncError as error:
+            self._failed(job, state, error)
+            return Ending(job, error, state)
+        except Exception as error:  # noqa: BLE001  a bug must cost one message, not the worker
+            self._observer.event(
+                "bug", {"object": str(job.source), "trace": traceback.format_exc()}
+            )
+            fault = SyncError(f"unexpected {type(error).__name__}")
+            self._failed(job, state, fault)
+            return Ending(job, fault, state)
+        self._observer.job_finished(result)
+        self.report.outcomes[result.outcome] += 1
+        self.report.bytes_moved += result.bytes_moved
+        self.report.parts_reused += result.parts_reused
+        return Ending(job, None, state)
+
+    async def _result(self, job: TransferJob, state: JobState) -> TransferResult:
+        pattern = self._ignored(job.source)
+        if pattern is not None:
+            now = self._clock.time()
+            reason = f"ignore list: {pattern}"
+            return TransferResult(
+                Outcome.IGNORED, job, started_at=now, finished_at=now, reason=reason
+            )
+        key = f"{job.source}\0{job.destination}"
+        if job.kind is JobKind.DELETE and self._turns.busy(key):
+            # Others may come to share this run; a copy serves them all, and deletes too.
+            job = replace(job, kind=JobKind.COPY)
+        result, shared = await self._turns.take(key, lambda: self._copier.run(job, state))
+        self.breaker.succeeded()
+        if shared:
+            reason = "served by one copy with other events of this key"
+            return replace(result, job=job, bytes_moved=0, parts_reused=0, reason=reason)
+        if self._ledger is not None:
+            await self._ledger.finished(result)
+        return result
+
+    def _failed(self, job: TransferJob, state: JobState, error: SyncError) -> None:
+        self.breaker.failed(error)
+        if isinstance(error, Draining):
+            return
+        now = self._clock.time()
+        self._observer.job_finished(
+            TransferResult(
+                Outcome.FAILED,
+                job,
+                bytes_moved=state.bytes_moved,
+                parts_sent=state.parts_sent,
+                parts_reused=state.parts_reused,
+                finished_at=now,
+                reason=str(error),
+                error=type(error).__name__,
+            )
+        )
+
+    # --- the end ----------------------------------------------------------------------
+
+    async def _drain(self, receivers: Sequence[asyncio.Task[None]]) -> None:
+        """Let short work end, give the rest back, answer for all that is done."""
+        self._plenty.set()
+        waiting = set(receivers) | set(self._tasks)
+        if receivers:
+            await asyncio.wait(set(receivers), timeout=_POLL_GRACE)
+        for task in receivers:
+            task.cancel()
+        if waiting and self._tasks:
+            await asyncio.wait(set(self._tasks), timeout=self._options.drain * 0.6)
+        await self._give_up_rest()
+        await self._settler.flush()
+        if self._ledger is not None:
+            await self._ledger.flush()
+
+    async def _give_up_rest(self) -> None:
+        rest = dict(self._tasks)
+        if not rest:
+            return
+        for task in rest:
+            task.cancel()
+        await asyncio.wait(set(rest), timeout=self._options.drain * 0.2)
+        free = [d for d, states in rest.values() if not any(_may_land_late(s) for s in states)]
+        self._observer.event("given-back", {"count": len(free), "kept": len(rest) - len(free)})
+        for start in range(0, len(free), BATCH):
+            try:
+                await self._queue.extend(free[start : start + BATCH], 0.0)
+            except StoreError as error:
+                self._observer.event("not-given-back", {"error": str(error)})
+
+
+def _may_land_late(state: JobState) -> bool:
+    return state.unanswered or state.unknown_write

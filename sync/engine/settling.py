@@ -1,0 +1,169 @@
+"""What becomes of a message once its jobs have ended: deleted, given back, or dead-lettered.
+
+A message is deleted here and nowhere else, in ``_acknowledge``: after every job of it ended in
+a verified copy or an explicit skip, or after its hand-over to the dead-letter queue.
+"""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from typing import Final
+
+from sync.engine.batches import Batcher
+from sync.engine.breaker import CircuitBreaker
+from sync.engine.options import RunnerOptions
+from sync.engine.retry import backoff
+from sync.engine.transfer import JobState
+from sync.errors import Draining, JobTimedOut, SyncError, Verdict
+from sync.model import Outcome, TransferJob
+from sync.ports import Clock, Delivery, JobQueue, TransferObserver
+
+_LONGEST_DELAY: Final = 900.0
+_LONGEST_BATCH_DELAY: Final = 15.0
+_FAILURES_LISTED: Final = 1000
+
+
+@dataclass(slots=True)
+class RunReport:
+    """What a worker did. ``failing`` are messages whose last attempt failed, with the reason."""
+
+    messages: int = 0
+    outcomes: Counter[Outcome] = field(default_factory=Counter)
+    bytes_moved: int = 0
+    parts_reused: int = 0
+    dead_lettered: list[str] = field(default_factory=list)
+    failing: dict[str, str] = field(default_factory=dict)
+
+    @property
+    def well(self) -> bool:
+        """True where nothing failed for good and nothing is left failing."""
+        return not self.dead_lettered and not self.failing
+
+
+@dataclass(frozen=True, slots=True)
+class Ending:
+    """How one job of a message ended."""
+
+    job: TransferJob
+    error: SyncError | None
+    state: JobState
+
+
+class Settler:
+    """Answers the queue for messages."""
+
+    def __init__(
+        self,
+        queue: JobQueue,
+        *,
+        options: RunnerOptions,
+        late_write_grace: float,
+        breaker: CircuitBreaker,
+        report: RunReport,
+        clock: Clock,
+        observer: TransferObserver,
+    ) -> None:
+        self._queue = queue
+        self._options = options
+        self._grace = late_write_grace
+        self._breaker = breaker
+        self._report = report
+        self._clock = clock
+        self._observer = observer
+        self._acks: Batcher[Delivery] = Batcher(queue.acknowledge, failed=self._not_acknowledged)
+        self._returning: dict[str, float] = {}
+
+    def received(self, delivery: Delivery) -> None:
+        """A message came (back)."""
+        self._returning.pop(delivery.message_id, None)
+
+    @property
+    def awaits_returns(self) -> bool:
+        """True while a message given back here is still to come back."""
+        now = self._clock.monotonic()
+        self._returning = {m: t for m, t in self._returning.items() if t > now}
+        return bool(self._returning)
+
+    async def flush(self) -> None:
+        """Have all acknowledgements answered."""
+        await self._acks.flush()
+
+    async def settle(self, delivery: Delivery, endings: Sequence[Ending]) -> None:
+        """Decide by the endings of all jobs of the message."""
+        failed = [ending for ending in endings if ending.error is not None]
+        if not failed:
+            self._report.failing.pop(delivery.message_id, None)
+            self._acknowledge(delivery)
+            return
+        again = [e for e in failed if e.error and e.error.verdict is Verdict.REDELIVER]
+        worst = (again or failed)[0]
+        assert worst.error is not None
+        if not again or self._worn_out(delivery, worst.error):
+            await self.bury(delivery, worst.error)
+        else:
+            self._list_failure(delivery, worst.error)
+            await self.give_back(delivery, self._delay(delivery, failed))
+
+    def _worn_out(self, delivery: Delivery, error: SyncError) -> bool:
+        """Has it failed often enough? Time-outs with progress and drains do not count."""
+        if isinstance(error, Draining | JobTimedOut):
+            return False
+        if error.breaker and self._breaker.reason:
+            return False
+        return delivery.attempt >= self._options.max_receives
+
+    def _delay(self, delivery: Delivery, failed: Sequence[Ending]) -> float:
+        cap = _LONGEST_BATCH_DELAY if self._options.until_empty else _LONGEST_DELAY
+        delay = 1.0 + backoff(delivery.attempt, base=1.0, cap=cap)
+        if any(isinstance(ending.error, Draining) for ending in failed):
+            delay = 0.0
+        if any(e.state.unknown_write or e.state.unanswered for e in failed):
+            delay = max(delay, self._grace)
+        return delay
+
+    def _acknowledge(self, delivery: Delivery) -> None:
+        self._acks.add(delivery)
+
+    def _not_acknowledged(self, deliveries: Sequence[Delivery], why: str) -> None:
+        self._observer.event("not-acknowledged", {"count": len(deliveries), "error": why})
+
+    async def give_back(self, delivery: Delivery, delay: float) -> None:
+        """Make the message visible again after ``delay`` seconds."""
+        self._returning[delivery.message_id] = self._clock.monotonic() + delay + 1.0
+        try:
+            await self._queue.extend([delivery], delay)
+        except SyncError as error:
+            self._observer.event("not-given-back", {"error": str(error)})
+
+    async def bury(self, delivery: Delivery, error: SyncError) -> None:
+        """Hand over to the dead-letter queue; only then may the message go."""
+        code = type(error).__name__
+        try:
+            handed_over = await self._queue.dead_letter(delivery, str(error), code)
+        except SyncError as refusal:
+            self._observer.event("not-dead-lettered", {"error": str(refusal)})
+            handed_over = False
+        if handed_over:
+            self._note_burial(delivery, error)
+            self._acknowledge(delivery)
+        else:
+            self._list_failure(delivery, error)
+            await self.give_back(delivery, _LONGEST_DELAY)
+            self._returning.pop(delivery.message_id, None)  # no use to wait for this one
+
+    def _note_burial(self, delivery: Delivery, error: SyncError) -> None:
+        self._report.outcomes[Outcome.DEAD_LETTERED] += 1
+        self._report.failing.pop(delivery.message_id, None)
+        if len(self._report.dead_lettered) < _FAILURES_LISTED:
+            self._report.dead_lettered.append(str(error))
+        code = type(error).__name__
+        detail = {"message": delivery.message_id, "reason": str(error), "code": code}
+        self._observer.event("dead-lettered", detail)
+
+    def _list_failure(self, delivery: Delivery, error: SyncError) -> None:
+        if isinstance(error, Draining):
+            return
+        if len(self._report.failing) < _FAILURES_LISTED:
+            self._report.failing[delivery.message_id] = str(error)
