@@ -1,0 +1,418 @@
+"""A store that speaks the S3 protocol, as the engine wants it: AWS, Cloud Storage, others.
+
+What differs between them is in the `S3Dialect`. The adapter never retries by policy, never
+sends a checksum header, ``aws-chunked`` or a signed Accept-Encoding (Cloud Storage refuses or
+rewrites them), and hands keys, metadata and headers on unchanged.
+"""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator, Callable, Sequence
+from contextlib import asynccontextmanager
+from dataclasses import dataclass
+from typing import Final, TypeVar
+
+from sync.adapters.dialects import S3Dialect
+from sync.adapters.s3_errors import translate
+from sync.adapters.s3_headers import (
+    content_md5,
+    object_meta,
+    ranged_size,
+    stored_checksums,
+    whole_size,
+    write_headers,
+    write_receipt,
+)
+from sync.adapters.s3_place import parse_endpoint
+from sync.adapters.s3_session import Call, S3Session
+from sync.adapters.s3_xml import (
+    ObjectListing,
+    ObjectsPage,
+    PartsPage,
+    UploadEntry,
+    XmlFault,
+    complete_document,
+    concatenated,
+    parse_complete,
+    parse_error,
+    parse_objects,
+    parse_parts,
+    parse_tagging,
+    parse_upload_id,
+    parse_uploads,
+)
+from sync.errors import (
+    AccessDenied,
+    IntegrityError,
+    KeyNotAllowed,
+    NoSuchBucket,
+    NoSuchVersion,
+    NotFound,
+    OutcomeUnknown,
+    RequestRefused,
+    StoreError,
+    SyncError,
+    TransientStoreError,
+)
+from sync.model import (
+    ObjectHeaders,
+    ObjectMeta,
+    ObjectRef,
+    Upload,
+    UploadedPart,
+    WriteReceipt,
+)
+from sync.ports import ByteStream, Clock, CredentialProvider, SourceRead
+from sync.wire.client import Client, Reply
+from sync.wire.request import Response, Timeouts
+
+_PARTIAL: Final = 206
+_PAGE: Final = "1000"
+# Cloud Storage documents that completing "can take several minutes"; S3 says the same.
+_COMPLETE_TIMEOUTS: Final = Timeouts(first_byte=900.0, idle=600.0, whole=3600.0)
+
+_T = TypeVar("_T")
+
+
+@dataclass(frozen=True, slots=True)
+class _Read:
+    """An open read."""
+
+    meta: ObjectMeta
+    body: ByteStream
+
+
+class _Body:
+    """A reply's body as a ByteStream of a known length."""
+
+    __slots__ = ("_response", "_subject", "length")
+
+    def __init__(self, response: Response, length: int, subject: str) -> None:
+        self._response = response
+        self._subject = subject
+        self.length = length
+
+    def __aiter__(self) -> AsyncIterator[memoryview]:
+        """The connection counts where it knows the length; here where it does not."""
+        if self._response.content_length == self.length:
+            return self._response.chunks()
+        return self._counted()
+
+    async def _counted(self) -> AsyncIterator[memoryview]:
+        left = self.length
+        async for chunk in self._response.chunks():
+            left -= len(chunk)
+            if left < 0:
+                raise IntegrityError(f"{self._subject}: more than {self.length} bytes came")
+            yield chunk
+        if left:
+            raise TransientStoreError(f"{self._subject}: the body ended {left} bytes early")
+
+
+class S3Store:
+    """Reads and writes objects: `SourceStore` and `DestinationStore` in one.
+
+    ``endpoint`` is a URL of scheme, host and port. ``region`` "" takes the endpoint's, the
+    credentials' or the dialect's. ``addressing``: ``auto`` puts the bucket into the host name
+    for AWS only. The client stays the caller's to close.
+    """
+
+    def __init__(
+        self,
+        *,
+        client: Client,
+        credentials: CredentialProvider,
+        endpoint: str,
+        dialect: S3Dialect,
+        region: str = "",
+        addressing: str = "auto",
+        clock: Clock | None = None,
+    ) -> None:
+        self._dialect = dialect
+        place = parse_endpoint(endpoint, dialect=dialect, region=region, addressing=addressing)
+        self._session = S3Session(
+            client=client, credentials=credentials, endpoint=place, clock=clock
+        )
+
+    @property
+    def dialect(self) -> S3Dialect:
+        """The facts about this store."""
+        return self._dialect
+
+    async def head(self, ref: ObjectRef) -> ObjectMeta:
+        """Describe the current version, or ``ref.version_id``. NotFound if there is none."""
+        call = self._reading("HeadObject", "HEAD", ref)
+        try:
+            reply = await self._session.send(call)
+        except NoSuchVersion:
+            raise
+        except (NotFound, AccessDenied, RequestRefused) as error:
+            raise await self._explained(ref, error) from error
+        length = reply.headers.get("content-length", "")
+        size = whole_size(reply.headers, int(length) if length.isdecimal() else None, call.subject)
+        return object_meta(reply.headers, size=size, dialect=self._dialect)
+
+    @asynccontextmanager
+    async def open(
+        self,
+        ref: ObjectRef,
+        *,
+        if_match: str | None = None,
+        byte_range: tuple[int, int] | None = None,
+    ) -> AsyncIterator[SourceRead]:
+        """Read an object or the bytes first..last of it, both included.
+
+        IntegrityError where the store sends another range than the one asked for.
+        """
+        call = self._reading("GetObject", "GET", ref, if_match=if_match, byte_range=byte_range)
+        async with self._session.stream(call) as response:
+            yield self._read(response, byte_range, call.subject)
+
+    async def tagging(self, ref: ObjectRef) -> str:
+        """The tag set, URL-encoded (``a=1&b=2``), or "" (also where the store has no tags)."""
+        if not self._dialect.has_tags:
+            return ""
+        query = (("tagging", ""), *self._version(ref))
+        call = Call("GetObjectTagging", "GET", ref.bucket, ref.key, query)
+        try:
+            reply = await self._session.send(call)
+        except StoreError as error:
+            if error.code == "NoSuchTagSet":
+                return ""
+            raise
+        return _parsed(call, parse_tagging, reply.body)
+
+    async def put(
+        self,
+        ref: ObjectRef,
+        body: ByteStream,
+        headers: ObjectHeaders,
+        *,
+        content_md5: bytes | None = None,
+    ) -> WriteReceipt:
+        """Write a whole object in one request."""
+        self._check_key(ref)
+        lines = (*write_headers(headers, self._dialect), *_md5_header(content_md5))
+        call = Call("PutObject", "PUT", ref.bucket, ref.key, headers=lines, body=body)
+        return write_receipt((await self._session.send(call)).headers, self._dialect)
+
+    async def delete(self, ref: ObjectRef) -> None:
+        """Remove the object (or ``ref.version_id`` of it); no error where there is none."""
+        call = Call("DeleteObject", "DELETE", ref.bucket, ref.key, self._version(ref))
+        await self._unless_gone(call)
+
+    async def create_upload(self, ref: ObjectRef, headers: ObjectHeaders) -> Upload:
+        """Begin a multipart upload. ``initiated`` is the store's time as far as it is known."""
+        self._check_key(ref)
+        lines = tuple(write_headers(headers, self._dialect))
+        call = Call(
+            "CreateMultipartUpload",
+            "POST",
+            ref.bucket,
+            ref.key,
+            (("uploads", ""),),
+            lines,
+            body=b"",
+        )
+        reply = await self._session.send(call)
+        upload_id = _parsed(call, parse_upload_id, reply.body)
+        return Upload(ref, upload_id, self._session.now)
+
+    async def put_part(
+        self, upload: Upload, number: int, body: ByteStream, *, content_md5: bytes | None = None
+    ) -> WriteReceipt:
+        """Write part ``number``."""
+        ref = upload.ref
+        query = (("partNumber", str(number)), ("uploadId", upload.upload_id))
+        lines = tuple(_md5_header(content_md5))
+        call = Call("UploadPart", "PUT", ref.bucket, ref.key, query, lines, body=body)
+        return write_receipt((await self._session.send(call)).headers, self._dialect)
+
+    async def complete(self, upload: Upload, parts: Sequence[UploadedPart]) -> WriteReceipt:
+        """Make the object of these parts, in order. NoSuchUpload where it is not open any more.
+
+        The store may begin its reply with 200 and report a failure in its body: that is raised.
+        """
+        call = Call(
+            "CompleteMultipartUpload",
+            "POST",
+            upload.ref.bucket,
+            upload.ref.key,
+            (("uploadId", upload.upload_id),),
+            (("content-type", "application/xml"),),
+            body=complete_document(parts),
+            timeouts=_COMPLETE_TIMEOUTS,
+        )
+        return self._completed(call, await self._session.send(call))
+
+    async def abort(self, upload: Upload) -> None:
+        """Drop the upload and its parts; no error where there is none."""
+        query = (("uploadId", upload.upload_id),)
+        call = Call("AbortMultipartUpload", "DELETE", upload.ref.bucket, upload.ref.key, query)
+        await self._unless_gone(call)
+
+    async def uploads(self, ref: ObjectRef) -> list[Upload]:
+        """Open uploads of exactly this key, the latest begun first."""
+        found: list[UploadEntry] = []
+        markers: tuple[tuple[str, str], ...] = ()
+        while True:
+            query = (
+                ("uploads", ""),
+                ("encoding-type", "url"),
+                ("max-uploads", _PAGE),
+                ("prefix", ref.key),
+                *markers,
+            )
+            call = Call("ListMultipartUploads", "GET", ref.bucket, query=query)
+            page = _parsed(call, parse_uploads, (await self._session.send(call)).body)
+            found += [entry for entry in page.entries if entry.key == ref.key]
+            following = (("key-marker", page.key_marker), ("upload-id-marker", page.upload_marker))
+            # The listing is sorted by key, so the exact key comes before all longer ones.
+            past = any(entry.key != ref.key for entry in page.entries)
+            if past or not page.key_marker or following == markers:
+                break
+            markers = following
+        found.sort(key=lambda entry: entry.initiated, reverse=True)
+        return [Upload(ref, entry.upload_id, entry.initiated) for entry in found]
+
+    async def parts(self, upload: Upload) -> list[UploadedPart]:
+        """All parts of an open upload, by number. NoSuchUpload where it is not open."""
+        pages: list[PartsPage] = []
+        marker = "0"
+        while marker:
+            query = (
+                ("max-parts", _PAGE),
+                ("part-number-marker", marker),
+                ("uploadId", upload.upload_id),
+            )
+            call = Call("ListParts", "GET", upload.ref.bucket, upload.ref.key, query)
+            page = _parsed(call, parse_parts, (await self._session.send(call)).body)
+            if page.marker == marker:
+                raise _unreadable(call, XmlFault("the listing does not get on"))
+            pages.append(page)
+            marker = page.marker
+        return concatenated(pages)
+
+    async def list_page(
+        self, bucket: str, *, prefix: str = "", after: str = "", token: str = ""
+    ) -> ObjectsPage:
+        """Up to 1,000 objects in key order: behind the key ``after``, or on from ``token``."""
+        query = [("list-type", "2"), ("encoding-type", "url"), ("max-keys", _PAGE)]
+        query += [("prefix", prefix)] if prefix else []
+        query += [("start-after", after)] if after and not token else []
+        query += [("continuation-token", token)] if token else []
+        call = Call("ListObjectsV2", "GET", bucket, query=tuple(query))
+        return _parsed(call, parse_objects, (await self._session.send(call)).body)
+
+    async def list_objects(
+        self, bucket: str, *, prefix: str = "", after: str = ""
+    ) -> AsyncIterator[ObjectListing]:
+        """All objects in key order, page by page. A failure raises: it never ends short."""
+        page = await self.list_page(bucket, prefix=prefix, after=after)
+        while True:
+            for entry in page.entries:
+                yield entry
+            if not page.token:
+                return
+            page = await self.list_page(bucket, prefix=prefix, token=page.token)
+
+    def _check_key(self, ref: ObjectRef) -> None:
+        fault = self._dialect.key_fault(ref.key)
+        if fault:
+            raise KeyNotAllowed(f"{ref}: {fault}")
+
+    def _version(self, ref: ObjectRef) -> tuple[tuple[str, str], ...]:
+        return ((self._dialect.version_query, ref.version_id),) if ref.version_id else ()
+
+    def _reading(
+        self,
+        operation: str,
+        method: str,
+        ref: ObjectRef,
+        *,
+        if_match: str | None = None,
+        byte_range: tuple[int, int] | None = None,
+    ) -> Call:
+        lines = []
+        if if_match is not None:
+            lines.append(("if-match", f'"{if_match}"'))
+        if byte_range is not None:
+            lines.append(("range", f"bytes={byte_range[0]}-{byte_range[1]}"))
+        elif self._dialect.asks_checksums:
+            lines.append(("x-amz-checksum-mode", "ENABLED"))
+        unsigned = (("accept-encoding", "gzip"),) if self._dialect.asks_gzip else ()
+        return Call(
+            operation, method, ref.bucket, ref.key, self._version(ref), tuple(lines), unsigned
+        )
+
+    def _read(
+        self, response: Response, byte_range: tuple[int, int] | None, subject: str
+    ) -> SourceRead:
+        headers, length = response.headers, response.content_length
+        if byte_range is None:
+            size = whole_size(headers, length, subject)
+            meta = object_meta(headers, size=size, dialect=self._dialect)
+            return _Read(meta, _Body(response, size, subject))
+        if response.status != _PARTIAL:
+            raise IntegrityError(f"{subject}: a part was asked for and the store sent the whole")
+        size = ranged_size(headers, byte_range, length, subject)
+        meta = object_meta(headers, size=size, dialect=self._dialect)
+        return _Read(meta, _Body(response, byte_range[1] - byte_range[0] + 1, subject))
+
+    async def _explained(self, ref: ObjectRef, error: StoreError) -> SyncError:
+        """Why a HEAD was refused: its reply has no body, so a GET of one byte is asked.
+
+        A missing bucket must not pass for a missing object, nor a rotated key for a missing
+        permission.
+        """
+        try:
+            async with self.open(ref, byte_range=(0, 0)):
+                pass
+        except IntegrityError:
+            pass  # the object is there, and empty
+        except SyncError as told:
+            return told
+        return TransientStoreError(
+            f"{error}; a GET a moment later found it", operation="HeadObject", status=error.status
+        )
+
+    def _completed(self, call: Call, reply: Reply) -> WriteReceipt:
+        if parse_error(reply.body):
+            refusal = self._session.refusal(call, reply.status, reply.headers, reply.body)
+            raise translate(refusal, now=self._session.now)
+        try:
+            done = parse_complete(reply.body)
+        except XmlFault as fault:
+            raise OutcomeUnknown(
+                f"{call.operation} {call.subject}: {fault}", operation=call.operation
+            ) from fault
+        return WriteReceipt(
+            etag=done.etag,
+            checksums=stored_checksums({**reply.headers, **done.checksums}),
+            version_id=reply.headers.get(self._dialect.version_header),
+        )
+
+    async def _unless_gone(self, call: Call) -> None:
+        try:
+            await self._session.send(call)
+        except NoSuchBucket:
+            raise
+        except NotFound:
+            return
+
+
+def _md5_header(digest: bytes | None) -> list[tuple[str, str]]:
+    return [] if digest is None else [content_md5(digest)]
+
+
+def _parsed(call: Call, parse: Callable[[bytes], _T], body: bytes) -> _T:
+    try:
+        return parse(body)
+    except XmlFault as fault:
+        raise _unreadable(call, fault) from fault
+
+
+def _unreadable(call: Call, fault: XmlFault) -> TransientStoreError:
+    return TransientStoreError(
+        f"{call.operation} {call.subject}: {fault}", operation=call.operation, status=200
+    )

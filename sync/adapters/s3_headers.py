@@ -1,0 +1,199 @@
+"""Headers of the S3 protocol to and from the model's values. Pure.
+
+Header mappings are by lower-case name; values are latin-1 text and pass unchanged.
+"""
+
+from __future__ import annotations
+
+import base64
+import binascii
+import re
+from collections.abc import Iterator, Mapping
+from typing import Final
+
+from sync.adapters.dialects import S3Dialect
+from sync.adapters.s3_errors import http_date
+from sync.adapters.s3_xml import unquoted
+from sync.checksums import decode_crc
+from sync.errors import IntegrityError
+from sync.model import Checksums, Identity, ObjectHeaders, ObjectMeta, WriteReceipt
+
+CONTENT_HEADERS: Final = (
+    "content-type",
+    "content-encoding",
+    "content-language",
+    "content-disposition",
+    "cache-control",
+    "expires",
+)
+# Replies use the family of the signature, or both: either is understood.
+_META_PREFIXES: Final = ("x-amz-meta-", "x-goog-meta-")
+_MD5_HEX: Final = re.compile(r"[0-9a-fA-F]{32}")
+_CONTENT_RANGE: Final = re.compile(r"bytes (\d+)-(\d+)/(\d+)")
+_GOOG_HASH: Final = re.compile(r"(crc32c|md5)=([A-Za-z0-9+/]+=*)")
+_MD5_BYTES: Final = 16
+
+
+def object_meta(headers: Mapping[str, str], *, size: int, dialect: S3Dialect) -> ObjectMeta:
+    """What a HEAD or GET reply says of an object of ``size`` bytes."""
+    modified = http_date(headers.get("last-modified", ""))
+    return ObjectMeta(
+        identity=Identity(
+            etag=unquoted(headers.get("etag", "")),
+            size=size,
+            version_id=headers.get(dialect.version_header),
+        ),
+        headers=ObjectHeaders(
+            content=tuple(_content(headers)),
+            metadata=tuple(_metadata(headers)),
+            storage_class=_storage_class(headers),
+        ),
+        checksums=stored_checksums(headers),
+        last_modified=modified or 0.0,
+    )
+
+
+def _storage_class(headers: Mapping[str, str]) -> str:
+    # S3 leaves the header out for STANDARD.
+    named = headers.get("x-amz-storage-class") or headers.get("x-goog-storage-class")
+    return named or "STANDARD"
+
+
+def _content(headers: Mapping[str, str]) -> Iterator[tuple[str, str]]:
+    for name in CONTENT_HEADERS:
+        value = headers.get(name)
+        if name == "content-encoding" and value is not None:
+            value = _own_encoding(value)
+        if value:
+            yield name, value
+
+
+def _own_encoding(value: str) -> str:
+    """Without ``aws-chunked``: it described how the bytes once travelled, not what they are."""
+    if "aws-chunked" not in value.lower():
+        return value
+    codings = (coding.strip() for coding in value.split(","))
+    return ",".join(coding for coding in codings if coding.lower() != "aws-chunked")
+
+
+def _metadata(headers: Mapping[str, str]) -> Iterator[tuple[str, str]]:
+    seen = set()
+    for prefix in _META_PREFIXES:
+        for name, value in headers.items():
+            if name.startswith(prefix) and name[len(prefix) :] not in seen:
+                seen.add(name[len(prefix) :])
+                yield name[len(prefix) :], value
+
+
+def stored_checksums(headers: Mapping[str, str]) -> Checksums:
+    """Checksums a reply states outright; a checksum of checksums is left out and marked."""
+    google = dict(_GOOG_HASH.findall(headers.get("x-goog-hash", "")))
+    md5 = _base64(google.get("md5", ""), _MD5_BYTES)
+    crc32c = _crc(google.get("crc32c", ""))
+    own32 = headers.get("x-amz-checksum-crc32c", "")
+    own64 = headers.get("x-amz-checksum-crc64nvme", "")
+    composite = headers.get("x-amz-checksum-type", "").upper() == "COMPOSITE"
+    if composite or "-" in own32 or "-" in own64:
+        return Checksums(crc32c=crc32c, md5=md5, full_object=False)
+    return Checksums(
+        crc32c=crc32c if crc32c is not None else _crc(own32),
+        crc64nvme=_crc(own64),
+        md5=md5,
+    )
+
+
+def _crc(text: str) -> int | None:
+    try:
+        return decode_crc(text) if text else None
+    except ValueError:
+        return None
+
+
+def _base64(text: str, length: int) -> bytes | None:
+    try:
+        raw = base64.b64decode(text, validate=True)
+    except binascii.Error:
+        return None
+    return raw if len(raw) == length else None
+
+
+def write_receipt(headers: Mapping[str, str], dialect: S3Dialect) -> WriteReceipt:
+    """What the reply to a PUT of an object or a part says of the bytes."""
+    etag = unquoted(headers.get("etag", ""))
+    stated = stored_checksums(headers)
+    md5 = stated.md5
+    if md5 is None and dialect.etag_is_md5 and _etag_tells_md5(etag, headers):
+        md5 = bytes.fromhex(etag)
+    return WriteReceipt(
+        etag=etag,
+        checksums=Checksums(
+            crc32c=stated.crc32c,
+            crc64nvme=stated.crc64nvme,
+            md5=md5,
+            full_object=stated.full_object,
+        ),
+        version_id=headers.get(dialect.version_header),
+    )
+
+
+def _etag_tells_md5(etag: str, headers: Mapping[str, str]) -> bool:
+    # Source: Amazon S3 API reference, "Object": under SSE-KMS and SSE-C the ETag is no MD5.
+    encryption = headers.get("x-amz-server-side-encryption", "AES256")
+    customer = "x-amz-server-side-encryption-customer-algorithm" in headers
+    return encryption == "AES256" and not customer and bool(_MD5_HEX.fullmatch(etag))
+
+
+def write_headers(headers: ObjectHeaders, dialect: S3Dialect) -> list[tuple[str, str]]:
+    """Request headers that make an object what ``headers`` describe."""
+    pairs = list(headers.content)
+    pairs += [(f"x-amz-meta-{name}", value) for name, value in headers.metadata]
+    if headers.storage_class:
+        pairs.append(("x-amz-storage-class", headers.storage_class))
+    if headers.tagging and dialect.has_tags:
+        pairs.append(("x-amz-tagging", headers.tagging))
+    return pairs
+
+
+def content_md5(digest: bytes) -> tuple[str, str]:
+    """The header that makes the store refuse other bytes."""
+    return "content-md5", base64.b64encode(digest).decode("ascii")
+
+
+def whole_size(headers: Mapping[str, str], content_length: int | None, subject: str) -> int:
+    """Bytes of a whole object as a HEAD or an unranged GET states them.
+
+    IntegrityError where the reply does not say, or where the store would send other bytes than
+    it stores (Cloud Storage unpacking gzip on the way).
+    """
+    stored = headers.get("x-goog-stored-content-length", "")
+    known = int(stored) if stored.isdecimal() else None
+    if content_length is None:
+        content_length = known
+    if content_length is None:
+        raise IntegrityError(f"{subject}: the store did not say how many bytes the object has")
+    if known is not None and known != content_length:
+        raise IntegrityError(
+            f"{subject}: the store sends {content_length} bytes where it holds {known}; "
+            "it unpacks the object on the way"
+        )
+    return content_length
+
+
+def ranged_size(
+    headers: Mapping[str, str], asked: tuple[int, int], content_length: int | None, subject: str
+) -> int:
+    """The whole object's bytes from the Content-Range of a 206 that is exactly what was asked.
+
+    IntegrityError for any other range: its bytes would land in the wrong place.
+    """
+    text = headers.get("content-range", "")
+    match = _CONTENT_RANGE.fullmatch(text.strip())
+    if not match:
+        raise IntegrityError(f"{subject}: a partial reply without a usable Content-Range {text!r}")
+    first, last, total = map(int, match.groups())
+    length = asked[1] - asked[0] + 1
+    if (first, last) != asked or content_length not in {None, length}:
+        raise IntegrityError(
+            f"{subject}: bytes {asked[0]}-{asked[1]} were asked for, the store sent {text!r}"
+        )
+    return total

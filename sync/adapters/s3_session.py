@@ -1,0 +1,230 @@
+"""One signed exchange with a store, and what is learned when it refuses.
+
+The session does not loop: a refused request is sent once more only where the refusal itself
+taught something (new keys, the bucket's region, the right time) and its body can be repeated.
+Everything else is for the caller's retry policy.
+"""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator, Mapping
+from contextlib import asynccontextmanager
+from dataclasses import dataclass
+from typing import Final
+
+from sync.adapters.s3_errors import Refusal, http_date, translate
+from sync.adapters.s3_place import Endpoint, Place
+from sync.adapters.s3_xml import parse_error
+from sync.errors import ClockSkewed, CredentialsRejected, SyncError, TransientStoreError
+from sync.ports import ByteStream, Clock, CredentialProvider, Credentials
+from sync.wire.client import Client, Reply
+from sync.wire.clock import ClockOffset
+from sync.wire.request import Request, Response, Timeouts
+from sync.wire.sigv4 import (
+    EMPTY_HASH,
+    UNSIGNED_PAYLOAD,
+    Signer,
+    encode_key,
+    encode_name,
+    payload_hash,
+)
+
+_ERROR_LIMIT: Final = 256 * 1024
+_FIRST_FAILURE: Final = 300
+# S3 refuses signatures that are more than fifteen minutes off.
+_SKEW_LIMIT: Final = 900.0
+_MOVED: Final = frozenset({301, 302, 307, 308, 400})
+
+
+@dataclass(frozen=True, slots=True)
+class Call:
+    """One operation on a bucket or an object. ``unsigned`` headers stay out of the signature."""
+
+    operation: str
+    method: str
+    bucket: str
+    key: str = ""
+    query: tuple[tuple[str, str], ...] = ()
+    headers: tuple[tuple[str, str], ...] = ()
+    unsigned: tuple[tuple[str, str], ...] = ()
+    body: ByteStream | bytes | None = None
+    timeouts: Timeouts | None = None
+
+    @property
+    def subject(self) -> str:
+        """``bucket/key`` for messages."""
+        return f"{self.bucket}/{self.key}" if self.key else self.bucket
+
+    @property
+    def repeatable(self) -> bool:
+        """True where the body is at hand to be sent a second time."""
+        return self.body is None or isinstance(self.body, bytes)
+
+    @property
+    def versioned(self) -> bool:
+        """True where a certain version is asked for."""
+        return any(name in {"versionId", "generation"} for name, _ in self.query)
+
+
+class S3Session:
+    """Signs, sends, and translates refusals for one endpoint. Safe for many tasks at once."""
+
+    def __init__(
+        self,
+        *,
+        client: Client,
+        credentials: CredentialProvider,
+        endpoint: Endpoint,
+        clock: Clock | None = None,
+    ) -> None:
+        self._client = client
+        self._credentials = credentials
+        self._endpoint = endpoint
+        self._offset = _offset(clock)
+        self._signer = Signer(service="s3")
+        self._regions: dict[str, str] = {}
+
+    async def send(self, call: Call) -> Reply:
+        """Exchange a request for its whole reply; an error of `sync.errors` for a refusal."""
+        used = await self._credentials.credentials()
+        reply = await self._client.send(self._request(call, used))
+        if reply.status < _FIRST_FAILURE:
+            return reply
+        error, learned = await self._judge(call, reply.status, reply.headers, reply.body, used)
+        if not (learned and call.repeatable):
+            raise error
+        used = await self._credentials.credentials()
+        reply = await self._client.send(self._request(call, used))
+        if reply.status < _FIRST_FAILURE:
+            return reply
+        raise (await self._judge(call, reply.status, reply.headers, reply.body, used))[0]
+
+    @asynccontextmanager
+    async def stream(self, call: Call) -> AsyncIterator[Response]:
+        """Exchange a repeatable request for a reply whose body is still to be read."""
+        for learning in (True, False):
+            used = await self._credentials.credentials()
+            async with self._client.stream(self._request(call, used)) as response:
+                if response.status < _FIRST_FAILURE:
+                    yield response
+                    return
+                status, headers = response.status, response.headers
+                body = await response.read(_ERROR_LIMIT)
+            error, learned = await self._judge(call, status, headers, body, used)
+            if not (learned and learning):
+                raise error
+
+    def refusal(self, call: Call, status: int, headers: Mapping[str, str], body: bytes) -> Refusal:
+        """A reply as what `translate` needs."""
+        return Refusal(
+            operation=call.operation,
+            subject=call.subject,
+            status=status,
+            headers=headers,
+            body=parse_error(body) if body else None,
+            versioned=call.versioned,
+        )
+
+    @property
+    def now(self) -> float:
+        """The store's time, as far as it is known."""
+        return self._offset.now()
+
+    def _request(self, call: Call, credentials: Credentials) -> Request:
+        place = self._place(call.bucket, credentials)
+        target, headers = self._signer.sign(
+            method=call.method,
+            host=place.origin.authority,
+            path=place.prefix + encode_key(call.key),
+            query=call.query,
+            headers=call.headers,
+            payload_hash=_hash(call.body),
+            credentials=credentials,
+            region=place.region,
+            now=self._offset.now(),
+        )
+        return Request(
+            method=call.method,
+            origin=place.origin,
+            target=target,
+            headers=(*headers, *call.unsigned),
+            body=call.body,
+            timeouts=call.timeouts,
+        )
+
+    def _place(self, bucket: str, credentials: Credentials) -> Place:
+        region = self._regions.get(bucket) or self._endpoint.region or credentials.region
+        return self._endpoint.place(bucket, region=region, encoded=encode_name(bucket))
+
+    async def _judge(
+        self,
+        call: Call,
+        status: int,
+        headers: Mapping[str, str],
+        body: bytes,
+        used: Credentials,
+    ) -> tuple[SyncError, bool]:
+        """The error for a refusal, and whether something was learned that mends it."""
+        refusal = self.refusal(call, status, headers, body)
+        region = self._other_region(refusal, call.bucket, used)
+        if region:
+            self._regions[call.bucket] = region
+            return self._moved(refusal, region), True
+        error = translate(refusal, now=self.now)
+        if isinstance(error, ClockSkewed) or self._skewed(refusal):
+            return self._set_clock(refusal, headers), True
+        if isinstance(error, CredentialsRejected):
+            return error, await self._renewed(used)
+        return error, False
+
+    def _other_region(self, refusal: Refusal, bucket: str, used: Credentials) -> str:
+        if refusal.status not in _MOVED:
+            return ""
+        named = refusal.headers.get("x-amz-bucket-region", "")
+        region = named or (refusal.body.region if refusal.body else "")
+        if region == self._place(bucket, used).region or not self._endpoint.can_move(region):
+            return ""
+        return region
+
+    def _moved(self, refusal: Refusal, region: str) -> TransientStoreError:
+        return TransientStoreError(
+            f"{refusal.operation} {refusal.subject}: the bucket is in {region}; "
+            "further requests go there",
+            operation=refusal.operation,
+            status=refusal.status,
+            code=refusal.code,
+            request_id=refusal.request_id,
+        )
+
+    def _skewed(self, refusal: Refusal) -> bool:
+        """A HEAD has no body to name the reason: the Date header gives a wrong clock away."""
+        store = http_date(refusal.headers.get("date", ""))
+        unnamed = refusal.status in {400, 403} and not refusal.code
+        return unnamed and store is not None and abs(store - self.now) > _SKEW_LIMIT
+
+    def _set_clock(self, refusal: Refusal, headers: Mapping[str, str]) -> ClockSkewed:
+        self._offset.learn(headers.get("date", ""))
+        return ClockSkewed(
+            f"{refusal.operation} {refusal.subject}: this machine's clock differs from the "
+            "store's; requests are signed with the store's time from now on (mend the clock)",
+            operation=refusal.operation,
+            status=refusal.status,
+            code=refusal.code,
+            request_id=refusal.request_id,
+        )
+
+    async def _renewed(self, used: Credentials) -> bool:
+        """Read the keys anew, once for all tasks that were refused with the same ones."""
+        if await self._credentials.credentials() == used:
+            self._credentials.invalidate()
+        return await self._credentials.credentials() != used
+
+
+def _offset(clock: Clock | None) -> ClockOffset:
+    return ClockOffset(time=clock.time, monotonic=clock.monotonic) if clock else ClockOffset()
+
+
+def _hash(body: ByteStream | bytes | None) -> str:
+    if body is None:
+        return EMPTY_HASH
+    return payload_hash(body) if isinstance(body, bytes) else UNSIGNED_PAYLOAD

@@ -1,0 +1,272 @@
+"""The XML of the S3 protocol: read defensively, written exactly. Pure.
+
+Element names are matched without their namespace: stores disagree about it.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from typing import Final
+from urllib.parse import quote, unquote_plus
+from xml.etree.ElementTree import Element, ParseError
+from xml.sax.saxutils import escape
+
+from defusedxml import DefusedXmlException
+from defusedxml.ElementTree import fromstring
+
+from sync.model import UploadedPart
+
+_NAMESPACE: Final = "http://s3.amazonaws.com/doc/2006-03-01/"
+
+
+class XmlFault(ValueError):
+    """A reply's body is not the XML that was to be expected."""
+
+
+@dataclass(frozen=True, slots=True)
+class ErrorBody:
+    """An ``<Error>`` reply. Fields a store left out are ""."""
+
+    code: str = ""
+    message: str = ""
+    request_id: str = ""
+    region: str = ""
+    endpoint: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class CompleteBody:
+    """What Complete says of the finished object. ``checksums`` as headers would name them."""
+
+    etag: str
+    checksums: dict[str, str]
+
+
+@dataclass(frozen=True, slots=True)
+class PartsPage:
+    """One page of ListParts. ``marker`` continues the listing; "" at its end."""
+
+    parts: tuple[UploadedPart, ...]
+    marker: str
+
+
+@dataclass(frozen=True, slots=True)
+class UploadEntry:
+    """One open upload in a listing."""
+
+    key: str
+    upload_id: str
+    initiated: float
+
+
+@dataclass(frozen=True, slots=True)
+class UploadsPage:
+    """One page of ListMultipartUploads; the markers continue it, "" at its end."""
+
+    entries: tuple[UploadEntry, ...]
+    key_marker: str
+    upload_marker: str
+
+
+@dataclass(frozen=True, slots=True)
+class ObjectListing:
+    """One object in a listing; the ETag is without quotes."""
+
+    key: str
+    size: int
+    etag: str
+    last_modified: float
+    storage_class: str
+
+
+@dataclass(frozen=True, slots=True)
+class ObjectsPage:
+    """One page of ListObjectsV2; ``token`` continues it, "" at its end."""
+
+    entries: tuple[ObjectListing, ...]
+    token: str
+
+
+def unquoted(etag: str) -> str:
+    """An ETag without the weak prefix and the quotes."""
+    return etag.strip().removeprefix("W/").strip('"')
+
+
+def timestamp(text: str) -> float:
+    """POSIX timestamp of an ISO 8601 date; 0.0 where there is none or it is unreadable."""
+    try:
+        when = datetime.fromisoformat(text.strip())
+    except ValueError:
+        return 0.0
+    return (when if when.tzinfo else when.replace(tzinfo=UTC)).timestamp()
+
+
+def parse_error(body: bytes) -> ErrorBody | None:
+    """The error in a body, or None where the body holds none."""
+    try:
+        root = _root(body)
+    except XmlFault:
+        return None
+    if _local(root) == "ErrorResponse":
+        root = next(iter(_children(root, "Error")), root)
+    if _local(root) not in {"Error", "ErrorResponse"}:
+        return None
+    return ErrorBody(
+        code=_text(root, "Code"),
+        message=_text(root, "Message"),
+        request_id=_text(root, "RequestId"),
+        region=_text(root, "Region"),
+        endpoint=_text(root, "Endpoint"),
+    )
+
+
+def parse_upload_id(body: bytes) -> str:
+    """The id of a begun multipart upload."""
+    upload_id = _text(_expected(body, "InitiateMultipartUploadResult"), "UploadId")
+    if not upload_id:
+        raise XmlFault("no UploadId in the reply")
+    return upload_id
+
+
+def parse_complete(body: bytes) -> CompleteBody:
+    """ETag and checksums of a completed object."""
+    root = _expected(body, "CompleteMultipartUploadResult")
+    checksums = {
+        f"x-amz-{name.lower().replace('checksum', 'checksum-')}": text
+        for name in ("ChecksumCRC32C", "ChecksumCRC64NVME", "ChecksumType")
+        if (text := _text(root, name))
+    }
+    return CompleteBody(unquoted(_text(root, "ETag")), checksums)
+
+
+def parse_parts(body: bytes) -> PartsPage:
+    """One page of an upload's parts."""
+    root = _expected(body, "ListPartsResult")
+    parts = tuple(
+        UploadedPart(
+            _number(part, "PartNumber"),
+            _number(part, "Size"),
+            unquoted(_text(part, "ETag")),
+            timestamp(_text(part, "LastModified")),
+        )
+        for part in _children(root, "Part")
+    )
+    marker = _text(root, "NextPartNumberMarker") or str(parts[-1].number if parts else "")
+    return PartsPage(parts, marker if _truncated(root) else "")
+
+
+def parse_uploads(body: bytes) -> UploadsPage:
+    """One page of a bucket's open uploads."""
+    root = _expected(body, "ListMultipartUploadsResult")
+    decode = _key_decoder(root)
+    entries = tuple(
+        UploadEntry(
+            decode(_text(item, "Key")),
+            _text(item, "UploadId"),
+            timestamp(_text(item, "Initiated")),
+        )
+        for item in _children(root, "Upload")
+    )
+    if not _truncated(root):
+        return UploadsPage(entries, "", "")
+    key_marker = decode(_text(root, "NextKeyMarker"))
+    return UploadsPage(entries, key_marker, _text(root, "NextUploadIdMarker"))
+
+
+def parse_objects(body: bytes) -> ObjectsPage:
+    """One page of a bucket's objects."""
+    root = _expected(body, "ListBucketResult")
+    decode = _key_decoder(root)
+    entries = tuple(
+        ObjectListing(
+            decode(_text(item, "Key")),
+            _number(item, "Size"),
+            unquoted(_text(item, "ETag")),
+            timestamp(_text(item, "LastModified")),
+            _text(item, "StorageClass") or "STANDARD",
+        )
+        for item in _children(root, "Contents")
+    )
+    token = _text(root, "NextContinuationToken")
+    if _truncated(root) and not token:
+        raise XmlFault("a truncated listing without a token to go on with")
+    return ObjectsPage(entries, token if _truncated(root) else "")
+
+
+def parse_tagging(body: bytes) -> str:
+    """The tag set, URL-encoded as ``x-amz-tagging`` wants it."""
+    root = _expected(body, "Tagging")
+    tags = (tag for tag_set in _children(root, "TagSet") for tag in _children(tag_set, "Tag"))
+    pairs = ((_text(tag, "Key"), _text(tag, "Value")) for tag in tags)
+    return "&".join(f"{quote(key, safe='')}={quote(value, safe='')}" for key, value in pairs)
+
+
+def complete_document(parts: Iterable[UploadedPart]) -> bytes:
+    """The body of Complete."""
+    items = "".join(
+        f'<Part><PartNumber>{part.number}</PartNumber><ETag>"{escape(part.etag)}"</ETag></Part>'
+        for part in parts
+    )
+    return (
+        f'<CompleteMultipartUpload xmlns="{_NAMESPACE}">{items}</CompleteMultipartUpload>'
+    ).encode()
+
+
+def _root(body: bytes) -> Element:
+    try:
+        # Complete may send white space before its document to keep the connection alive.
+        return fromstring(body.lstrip())
+    except (ParseError, DefusedXmlException, ValueError) as error:
+        raise XmlFault("the reply's body is not XML") from error
+
+
+def _expected(body: bytes, name: str) -> Element:
+    root = _root(body)
+    if _local(root) != name:
+        raise XmlFault(f"the reply's body is <{_local(root)[:40]}>, not <{name}>")
+    return root
+
+
+def _local(element: Element) -> str:
+    return element.tag.rpartition("}")[2]
+
+
+def _children(element: Element, name: str) -> Iterator[Element]:
+    return (child for child in element if _local(child) == name)
+
+
+def _text(element: Element, name: str) -> str:
+    return next((child.text or "" for child in _children(element, name)), "")
+
+
+def _number(element: Element, name: str) -> int:
+    text = _text(element, name)
+    try:
+        return int(text)
+    except ValueError as error:
+        raise XmlFault(f"<{name}> is not a number: {text[:40]!r}") from error
+
+
+def _truncated(root: Element) -> bool:
+    return _text(root, "IsTruncated").strip().lower() == "true"
+
+
+class _Decoder:
+    """Undoes ``encoding-type=url`` where the store says that it applied it."""
+
+    def __init__(self, *, encoded: bool) -> None:
+        self._encoded = encoded
+
+    def __call__(self, text: str) -> str:
+        return unquote_plus(text) if self._encoded else text
+
+
+def _key_decoder(root: Element) -> _Decoder:
+    return _Decoder(encoded=_text(root, "EncodingType") == "url")
+
+
+def concatenated(pages: Sequence[PartsPage]) -> list[UploadedPart]:
+    """All parts of all pages, by number."""
+    return sorted((part for page in pages for part in page.parts), key=lambda part: part.number)
