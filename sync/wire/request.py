@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import AsyncIterator, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Protocol
 
 from sync.ports import ByteStream
@@ -38,12 +38,33 @@ class Timeouts:
     whole: float = 3600.0
 
 
+class Progress:
+    """Tells how far a request got, also to a caller whose task was cancelled meanwhile.
+
+    ``sent_in_full``: the last byte was handed to the connection, so that the request may take
+    effect. ``replied``: the reply's head has been read. In full and not replied means that the
+    outcome is unknown, whatever ended the wait.
+    """
+
+    __slots__ = ("replied", "sent_in_full")
+
+    def __init__(self) -> None:
+        self.sent_in_full = False
+        self.replied = False
+
+    @property
+    def outcome_unknown(self) -> bool:
+        """True where the request may take effect and nobody has said whether it did."""
+        return self.sent_in_full and not self.replied
+
+
 @dataclass(frozen=True, slots=True)
 class Request:
     """One request. ``target`` is the request target exactly as it goes out (path and query,
     percent-encoded by the caller). ``headers`` hold everything but Host, Content-Length and
     Connection; values are latin-1 text. ``repeatable``: may be sent again on a fresh
     connection when a kept-alive one turns out dead before any reply byte came.
+    ``progress``, where given, is kept up to date while the request is under way.
     """
 
     method: str
@@ -53,6 +74,7 @@ class Request:
     body: ByteStream | bytes | None = None
     repeatable: bool = True
     timeouts: Timeouts | None = None
+    progress: Progress | None = field(default=None, compare=False, repr=False)
 
 
 class Response(Protocol):

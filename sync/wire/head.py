@@ -1,0 +1,170 @@
+"""Heads: writing a request's, reading a reply's, and deciding how long the reply's body is."""
+
+from __future__ import annotations
+
+from typing import Final
+
+import httptools
+
+from sync.errors import RequestRefused
+from sync.wire.errors import Broken, operation_of
+from sync.wire.request import Request
+
+MAX_HEAD: Final = 64 * 1024
+MAX_HEADERS: Final = 200
+_SENDS_A_BODY: Final = frozenset(("PUT", "POST", "PATCH"))
+
+
+def request_head(request: Request, *, prefix: str, target: str, length: int | None) -> bytes:
+    """The request's head, ready to send.
+
+    ``prefix`` is the lines every request to this origin carries; ``length`` the body's, or
+    None. RequestRefused where a name or value could not be sent without changing it.
+    """
+    lines = [f"{request.method} {target} HTTP/1.1\r\n{prefix}"]
+    for name, value in request.headers:
+        lines.append(f"{name}: {value}\r\n")
+    if length is not None:
+        lines.append(f"Content-Length: {length}\r\n")
+    elif request.method in _SENDS_A_BODY:
+        lines.append("Content-Length: 0\r\n")
+    text = "".join(lines)
+    _refuse_injection(request, text, prefix.count("\n") + len(lines))
+    try:
+        return f"{text}\r\n".encode("latin-1")
+    except UnicodeEncodeError as error:
+        raise _refused(request, "a header holds text that is not latin-1") from error
+
+
+def _refuse_injection(request: Request, text: str, lines: int) -> None:
+    if text.count("\n") != lines or text.count("\r") != lines or "\0" in text:
+        raise _refused(request, "a header or the target holds a line break or a NUL")
+    if " " in request.target or " " in request.method:
+        raise _refused(request, "the target holds a space")
+
+
+def _refused(request: Request, why: str) -> RequestRefused:
+    operation = operation_of(request).encode("unicode_escape").decode("ascii")
+    return RequestRefused(f"{operation}: not sent: {why}", operation=operation)
+
+
+class ReplyHead:
+    """A reply's status line and headers, and how its body is framed.
+
+    ``length`` is the body's in bytes, None where it is ``chunked`` or ends with the connection.
+    """
+
+    __slots__ = (
+        "_count",
+        "_no_bytes",
+        "_parser",
+        "_trailing",
+        "body_ended",
+        "chunked",
+        "extra",
+        "headers",
+        "keep_alive",
+        "length",
+        "pieces",
+        "status",
+    )
+
+    def __init__(self, raw: bytes, method: str) -> None:
+        self.headers: dict[str, str] = {}
+        self.pieces: list[bytes] = []
+        self.body_ended = False
+        self.extra = False
+        self._count = 0
+        self._no_bytes = 0
+        self._trailing = False
+        self._parser = httptools.HttpResponseParser(self)
+        self._feed(raw)
+        self._trailing = True
+        self.status: int = self._parser.get_status_code()
+        version: str = self._parser.get_http_version()
+        self._frame(method)
+        self.keep_alive = self._keeps_alive(version)
+
+    def feed_chunked(self, data: memoryview) -> bytes:
+        """Decode the next bytes of a chunked body. ``body_ended`` tells when it is over."""
+        self._feed(data)
+        joined = b"".join(self.pieces)
+        self.pieces.clear()
+        # Extensions and trailers carry no bytes of the body; without end they are an attack.
+        self._no_bytes = 0 if joined else self._no_bytes + len(data)
+        if self._no_bytes > MAX_HEAD:
+            raise Broken(f"more than {MAX_HEAD} bytes of a chunked reply without content")
+        return joined
+
+    def _feed(self, data: bytes | memoryview) -> None:
+        try:
+            self._parser.feed_data(data)
+        except (httptools.HttpParserError, httptools.HttpParserUpgrade) as error:
+            raise Broken(f"the reply is not HTTP ({_reason(error)})") from error
+
+    def _frame(self, method: str) -> None:
+        length = self.headers.get("content-length")
+        coding = self.headers.get("transfer-encoding")
+        self.chunked = False
+        self.length: int | None = None
+        if _has_no_body(method, self.status):
+            self.length = 0
+        elif coding is not None:
+            self._frame_chunked(coding, length)
+        elif length is not None:
+            self.length = _length(length)
+
+    def _frame_chunked(self, coding: str, length: str | None) -> None:
+        # RFC 9112, 6.3: a reply with both is a sign of smuggling.
+        if coding.lower() != "chunked" or length is not None:
+            raise Broken(f"the reply's framing is not understood (Transfer-Encoding: {coding!r})")
+        self.chunked = True
+
+    def _keeps_alive(self, version: str) -> bool:
+        said = self.headers.get("connection", "").lower()
+        if version != "1.1":
+            return "keep-alive" in said
+        return "close" not in said
+
+    # httptools calls these by name.
+
+    def on_header(self, name: bytes, value: bytes) -> None:
+        """Take one header (or trailer, which is dropped)."""
+        self._count += 1
+        if self._count > MAX_HEADERS:
+            raise ValueError(f"more than {MAX_HEADERS} headers")
+        if self._trailing:
+            return
+        key = name.decode("latin-1").lower()
+        text = value.decode("latin-1")
+        headers = self.headers
+        headers[key] = f"{headers[key]}, {text}" if key in headers else text
+
+    def on_body(self, piece: bytes) -> None:
+        """Take a piece of a chunked body."""
+        self.pieces.append(piece)
+
+    def on_message_complete(self) -> None:
+        """Note the end of a chunked body."""
+        self.body_ended = True
+
+    def on_message_begin(self) -> None:
+        """Note bytes that follow the reply."""
+        self.extra = self.body_ended
+
+
+def _has_no_body(method: str, status: int) -> bool:
+    """RFC 9112, 6.3, cases 1 and 2."""
+    if method == "HEAD" or status < 200 or status in (204, 304):  # noqa: PLR2004  see above
+        return True
+    return method == "CONNECT" and status < 300  # noqa: PLR2004  what follows is the tunnel
+
+
+def _length(text: str) -> int:
+    if not (text.isascii() and text.isdigit() and len(text) < 19):  # noqa: PLR2004  fits in 63 bits
+        raise Broken(f"the reply's Content-Length is {text[:40]!r}")
+    return int(text)
+
+
+def _reason(error: Exception) -> str:
+    return str(error.__context__ or error)[:200]

@@ -1,0 +1,234 @@
+"""AWS Signature Version 4, for S3 as stores want it and for the other services.
+
+Source: AWS, "Create a signed AWS API request" and "Authenticating Requests: Using the
+Authorization Header" (S3). For S3 the path is signed exactly as it is sent, without
+normalising and without encoding it again; elsewhere it is normalised and encoded once more.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import hmac
+import re
+import time
+from collections.abc import Iterable, Sequence
+from operator import itemgetter
+from typing import Final
+
+from sync.errors import KeyNotAllowed, RequestRefused
+from sync.ports import Credentials
+
+UNSIGNED_PAYLOAD: Final = "UNSIGNED-PAYLOAD"
+EMPTY_HASH: Final = hashlib.sha256(b"").hexdigest()
+_ALGORITHM: Final = "AWS4-HMAC-SHA256"
+# Proxies and load balancers change these on the way (Google's front end Accept-Encoding).
+_NEVER_SIGNED: Final = frozenset(
+    (
+        "accept-encoding",
+        "authorization",
+        "connection",
+        "content-length",
+        "expect",
+        "host",
+        "transfer-encoding",
+        "user-agent",
+        "x-amzn-trace-id",
+    )
+)
+_UNRESERVED: Final = "-._~0123456789ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz"
+_PLAIN_NAME: Final = re.compile(r"[A-Za-z0-9._~-]*", re.ASCII).fullmatch
+_PLAIN_PATH: Final = re.compile(r"[A-Za-z0-9._~/-]*", re.ASCII).fullmatch
+_NAME_BYTES: Final = tuple(chr(b) if chr(b) in _UNRESERVED else f"%{b:02X}" for b in range(256))
+_PATH_BYTES: Final = tuple("/" if chr(b) == "/" else _NAME_BYTES[b] for b in range(256))
+_ODD_SPACE: Final = re.compile(r"[\t\v\f]|  |^ | $", re.ASCII).search
+_SPACES: Final = re.compile(r"[ \t\v\f]+", re.ASCII).sub
+_KEYS_KEPT: Final = 64
+_NAME: Final = itemgetter(0)
+
+Pairs = Sequence[tuple[str, str]]
+
+
+def payload_hash(data: bytes) -> str:
+    """SHA-256 of a body, in hexadecimal."""
+    return hashlib.sha256(data).hexdigest()
+
+
+def encode_key(key: str) -> str:
+    """An S3 key as it stands in a path: all but unreserved characters and ``/`` encoded.
+
+    Nothing is normalised. KeyNotAllowed where the key is not valid Unicode.
+    """
+    return key if _PLAIN_PATH(key) else _encoded(key, _PATH_BYTES)
+
+
+def encode_name(text: str) -> str:
+    """A bucket name, query name or query value: all but unreserved characters encoded."""
+    return text if _PLAIN_NAME(text) else _encoded(text, _NAME_BYTES)
+
+
+def encode_query(query: Iterable[tuple[str, str]]) -> str:
+    """Raw pairs as the query that goes out and is signed, sorted as SigV4 wants them."""
+    pairs = sorted((encode_name(name), encode_name(value)) for name, value in query)
+    return "&".join([f"{name}={value}" for name, value in pairs])
+
+
+class Signer:
+    """Signs requests to one kind of service ("s3", "sqs", "dynamodb", "ssm").
+
+    Holds derived keys of the day, never shown; safe to share between regions and accounts.
+    """
+
+    __slots__ = ("_keys", "_s3", "_second", "_service", "_stamp")
+
+    def __init__(self, *, service: str) -> None:
+        self._service = service
+        self._s3 = service == "s3"
+        self._keys: dict[tuple[str, str, str], bytes] = {}
+        self._second = -1
+        self._stamp = ""
+
+    def sign(
+        self,
+        *,
+        method: str,
+        host: str,
+        path: str,
+        query: Pairs,
+        headers: Pairs,
+        payload_hash: str,
+        credentials: Credentials,
+        region: str,
+        now: float,
+    ) -> tuple[str, tuple[tuple[str, str], ...]]:
+        """The request target and the headers to send (without Host), signature included.
+
+        ``path`` is percent-encoded as it goes out, ``query`` raw pairs, ``host`` the Host
+        header's value, ``now`` a POSIX timestamp. ``payload_hash`` is hexadecimal SHA-256 or
+        UNSIGNED_PAYLOAD.
+        """
+        stamp = self._amz_date(now)
+        added = [("x-amz-date", stamp)]
+        if self._s3:
+            added.append(("x-amz-content-sha256", payload_hash))
+        if credentials.token:
+            added.append(("x-amz-security-token", credentials.token))
+        out = (*headers, *added)
+        names, canonical = _canonical_headers(host, out)
+        query_text = encode_query(query) if query else ""
+        request = "\n".join((method, self._path(path), query_text, canonical, names, payload_hash))
+        scope = f"{stamp[:8]}/{region}/{self._service}/aws4_request"
+        signature = self._signature(request, stamp, scope, region, credentials)
+        authorization = (
+            f"{_ALGORITHM} Credential={credentials.access_key}/{scope}, "
+            f"SignedHeaders={names}, Signature={signature}"
+        )
+        target = f"{path}?{query_text}" if query_text else path
+        return target, (*out, ("authorization", authorization))
+
+    def presign(
+        self,
+        *,
+        method: str,
+        host: str,
+        path: str,
+        query: Pairs,
+        credentials: Credentials,
+        region: str,
+        now: float,
+        expires: int,
+    ) -> str:
+        """The target of a request signed in its query, valid for ``expires`` seconds."""
+        stamp = self._amz_date(now)
+        scope = f"{stamp[:8]}/{region}/{self._service}/aws4_request"
+        signing = [
+            ("X-Amz-Algorithm", _ALGORITHM),
+            ("X-Amz-Credential", f"{credentials.access_key}/{scope}"),
+            ("X-Amz-Date", stamp),
+            ("X-Amz-Expires", str(expires)),
+            ("X-Amz-SignedHeaders", "host"),
+        ]
+        if credentials.token:
+            signing.append(("X-Amz-Security-Token", credentials.token))
+        text = encode_query([*query, *signing])
+        body = UNSIGNED_PAYLOAD if self._s3 else EMPTY_HASH
+        request = "\n".join((method, self._path(path), text, f"host:{host}\n", "host", body))
+        signature = self._signature(request, stamp, scope, region, credentials)
+        return f"{path}?{text}&X-Amz-Signature={signature}"
+
+    def _path(self, path: str) -> str:
+        if self._s3 or path == "/":
+            return path
+        return encode_key(_without_dots(path))
+
+    def _signature(
+        self, request: str, stamp: str, scope: str, region: str, credentials: Credentials
+    ) -> str:
+        try:
+            digest = hashlib.sha256(request.encode("latin-1")).hexdigest()
+        except UnicodeEncodeError as error:
+            raise RequestRefused("a header holds text that is not latin-1") from error
+        text = f"{_ALGORITHM}\n{stamp}\n{scope}\n{digest}"
+        key = self._key(credentials.secret_key, stamp[:8], region)
+        return hmac.digest(key, text.encode("ascii"), "sha256").hex()
+
+    def _key(self, secret: str, day: str, region: str) -> bytes:
+        known = self._keys.get((secret, day, region))
+        if known is not None:
+            return known
+        if len(self._keys) >= _KEYS_KEPT:
+            self._keys.clear()
+        key = f"AWS4{secret}".encode()
+        for step in (day, region, self._service, "aws4_request"):
+            key = hmac.digest(key, step.encode(), "sha256")
+        self._keys[secret, day, region] = key
+        return key
+
+    def _amz_date(self, now: float) -> str:
+        second = int(now)
+        if second != self._second:
+            self._stamp = time.strftime("%Y%m%dT%H%M%SZ", time.gmtime(second))
+            self._second = second
+        return self._stamp
+
+
+def _canonical_headers(host: str, headers: Iterable[tuple[str, str]]) -> tuple[str, str]:
+    """The signed headers' names, joined, and their canonical lines."""
+    signed = [("host", host)]
+    for name, value in headers:
+        lower = name.lower()
+        if lower not in _NEVER_SIGNED:
+            if _ODD_SPACE(value):
+                value = _SPACES(" ", value).strip(" ")  # noqa: PLW2901  the canonical form
+            signed.append((lower, value))
+    signed.sort(key=_NAME)
+    merged = dict(signed)
+    if len(merged) != len(signed):
+        merged = _joined(signed)
+    lines = [f"{name}:{value}\n" for name, value in merged.items()]
+    return ";".join(merged), "".join(lines)
+
+
+def _joined(signed: Iterable[tuple[str, str]]) -> dict[str, str]:
+    merged: dict[str, str] = {}
+    for name, value in signed:
+        merged[name] = f"{merged[name]},{value}" if name in merged else value
+    return merged
+
+
+def _without_dots(path: str) -> str:
+    """RFC 3986, 5.2.4, and runs of slashes made one: only services other than S3 do this."""
+    kept: list[str] = []
+    for segment in path.split("/"):
+        if segment == "..":
+            del kept[-1:]
+        elif segment not in ("", "."):
+            kept.append(segment)
+    tail = "/" if kept and path.endswith("/") else ""
+    return f"/{'/'.join(kept)}{tail}"
+
+
+def _encoded(text: str, table: Sequence[str]) -> str:
+    try:
+        return "".join([table[byte] for byte in text.encode("utf-8")])
+    except UnicodeEncodeError as error:
+        raise KeyNotAllowed(f"{text[:200]!r} is not valid Unicode") from error
