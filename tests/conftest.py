@@ -1,1 +1,42 @@
-"""Fixtures every test may ask for."""
+"""Fixtures every test may ask for: real S3 servers on loopback, started once a session."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+import pytest
+
+from support import ceph, servers
+from support.servers import S3Server
+from support.stores import SUBJECTS, Subject
+
+
+@pytest.fixture(scope="session")
+def seaweedfs_server() -> Iterator[S3Server]:
+    """SeaweedFS: verifies signatures and checksums."""
+    with servers.seaweedfs() as server:
+        yield server
+
+
+@pytest.fixture(scope="session")
+def moto_server() -> Iterator[S3Server]:
+    """moto's S3 (and the other services it has) in a process of its own."""
+    with servers.moto_s3() as server:
+        yield server
+
+
+@pytest.fixture(scope="session")
+def ceph_server() -> Iterator[S3Server]:
+    """Ceph's RADOS gateway; skips where it is not installed and cannot be."""
+    reason = ceph.why_unavailable()
+    if reason:
+        pytest.skip(reason)
+    with ceph.ceph_rgw() as server:
+        yield server
+
+
+@pytest.fixture(scope="session", params=sorted(SUBJECTS))
+def subject(request: pytest.FixtureRequest) -> Subject:
+    """Each store of the contract suite in turn, with a bucket of its own."""
+    name: str = request.param
+    return SUBJECTS[name](request)
