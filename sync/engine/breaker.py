@@ -1,6 +1,7 @@
 """Stops the taking of messages when every job fails for the same credential or permission reason.
 
-CLOSED -> (``failures`` such errors in a row, of one kind, no success between) -> OPEN for
+CLOSED -> (such errors of one kind for ``failures`` different objects, no success between;
+one forbidden object that comes back again and again is no reason) -> OPEN for
 ``pause`` seconds, doubled each time up to ten minutes -> HALF_OPEN: one job is tried -> CLOSED
 if it gets past the reason, else OPEN again.
 """
@@ -34,7 +35,7 @@ class CircuitBreaker:
         self._first_pause = pause
         self._clock = clock
         self._observer = observer
-        self._count = 0
+        self._objects: set[str] = set()
         self._kind = ""
         self._pause = pause
         self._until = 0.0
@@ -45,19 +46,20 @@ class CircuitBreaker:
         """A job got through."""
         if self.state is not State.CLOSED:
             self._observer.event("breaker-closed", {"after": self.reason})
-        self._count, self._kind = 0, ""
+        self._objects, self._kind = set(), ""
         self._pause = self._first_pause
         self.state, self.reason = State.CLOSED, ""
 
-    def failed(self, error: SyncError) -> None:
-        """A job failed; errors that are not of the breaker's kind do not count."""
+    def failed(self, error: SyncError, subject: str) -> None:
+        """The job of an object failed; only errors of the breaker's kind count."""
         if not error.breaker:
             return
         kind = type(error).__name__
-        self._count = self._count + 1 if kind == self._kind else 1
-        self._kind = kind
+        if kind != self._kind:
+            self._objects, self._kind = set(), kind
+        self._objects.add(subject)
         if self.state is State.HALF_OPEN or (
-            self.state is State.CLOSED and self._count >= self._limit
+            self.state is State.CLOSED and len(self._objects) >= self._limit
         ):
             self._open(error)
 

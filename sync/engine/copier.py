@@ -11,7 +11,7 @@ from __future__ import annotations
 import asyncio
 from typing import Final
 
-from sync.engine.integrity import matches
+from sync.engine.integrity import Expected, matches, whole_object
 from sync.engine.multipart import MultipartCopy
 from sync.engine.single import SourceGone, copy_single
 from sync.engine.transfer import Context, JobState, Written
@@ -25,6 +25,7 @@ from sync.errors import (
     SyncError,
 )
 from sync.model import (
+    Checksums,
     JobKind,
     ObjectMeta,
     ObjectRef,
@@ -184,15 +185,27 @@ class Copier:
         if not self._context.options.sync_deletes:
             return Outcome.IGNORED, None, "SyncDeletes is off"
         if not await self._really_gone(job):
-            if job.kind is JobKind.DELETE:
-                return Outcome.SKIPPED, None, "the source object exists"
-            return await self._converge(job, state)
+            return await self._exists_after_all(job, state)
         await self._delete(job, state)
         if await self._look(job) is not None:
             return await self._converge(job, state)
         if state.unknown_write:
             return await self._deleted_for_good(job, state)
         return Outcome.DELETED, None, ""
+
+    async def _exists_after_all(
+        self, job: TransferJob, state: JobState
+    ) -> tuple[Outcome, Written | None, str]:
+        """A delete event of an object that exists. An earlier attempt's delete may have landed
+        late, on top of the newer object, so the destination is looked at before this is skipped.
+        """
+        current = await self._look(job)
+        if current is not None:
+            own = whole_object(current.checksums) or Checksums()
+            expected = Expected(current.size, own, etag=current.identity.etag)
+            if await self._holds(job, Written(current.identity, expected)):
+                return Outcome.SKIPPED, None, "the source object exists, and so does its copy"
+        return await self._converge(job, state)
 
     async def _deleted_for_good(
         self, job: TransferJob, state: JobState

@@ -129,6 +129,7 @@ class MultipartCopy:
             await self._keep_parts(work, found)
         if context.ledger:
             await context.ledger.started(job, work.record)
+        state.touch()
         return work
 
     async def _create(self, job: TransferJob, meta: ObjectMeta, cut: TransferPlan) -> Upload:

@@ -171,7 +171,6 @@ class Runner:
     async def _queue_failed(self, error: SyncError) -> None:
         self._queue_failures += 1
         self._observer.event("queue-unavailable", {"error": str(error)})
-        self.breaker.failed(error)
         if self._options.until_empty and self._queue_failures >= _QUEUE_FAILURES:
             self.report.failing["queue"] = str(error)
             self.stop("the queue does not answer")
@@ -274,7 +273,7 @@ class Runner:
         return result
 
     def _failed(self, job: TransferJob, state: JobState, error: SyncError) -> None:
-        self.breaker.failed(error)
+        self.breaker.failed(error, str(job.source))
         if isinstance(error, Draining):
             return
         now = self._clock.time()

@@ -1,0 +1,683 @@
+"""One object's way, on fakes: pins, resume, verification, convergence."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Coroutine
+from dataclasses import replace
+from typing import Any
+
+import pytest
+from support import virtual
+from support.simulation import SOURCE, TARGET, source, target
+from support.virtual import VirtualClock
+
+from sync.adapters.memory import MEMORY_DIALECT, MemoryLedger, MemoryObserver, MemoryStore
+from sync.engine import resume
+from sync.engine.copier import Copier
+from sync.engine.options import CopyOptions
+from sync.engine.transfer import Context, JobState
+from sync.errors import (
+    IntegrityError,
+    JobTimedOut,
+    KeyNotAllowed,
+    NoSuchBucket,
+    ObjectTooLarge,
+    OutcomeUnknown,
+    TransientStoreError,
+)
+from sync.model import (
+    MIB,
+    Dialect,
+    JobKind,
+    ObjectHeaders,
+    ObjectRef,
+    Outcome,
+    TransferJob,
+    TransferResult,
+)
+from sync.ports import JobLedger
+
+SMALL_PARTS = replace(MEMORY_DIALECT, min_part=1)
+BIG = bytes(range(256)) * 40  # 10,240 bytes: 11 parts of 1,000
+
+
+def options(**changes: Any) -> CopyOptions:
+    base = CopyOptions(threshold=2_000, chunk=1_000, late_write_grace=30.0)
+    return replace(base, **changes)
+
+
+class Bench:
+    """A copier between two stores."""
+
+    def __init__(
+        self,
+        *,
+        versioned: bool = False,
+        dialect: Dialect = SMALL_PARTS,
+        ledger: JobLedger | None = None,
+        **changes: Any,
+    ) -> None:
+        self.source = MemoryStore(SOURCE, versioned=versioned)
+        self.target = MemoryStore(TARGET, dialect=dialect)
+        self.observer = MemoryObserver()
+        self.ledger = ledger
+        self.context = Context(
+            source=self.source,
+            destination=self.target,
+            ledger=ledger,
+            options=options(**changes),
+            observer=self.observer,
+            clock=VirtualClock(),
+            slots=asyncio.Semaphore(8),
+        )
+        self.state = JobState()
+
+    def job(self, key: str = "k", **fields: Any) -> TransferJob:
+        kind = fields.pop("kind", JobKind.COPY)
+        return TransferJob(
+            kind, replace(source(key), **fields.pop("at", {})), target(key), **fields
+        )
+
+    async def copy(self, key: str = "k", **fields: Any) -> TransferResult:
+        return await Copier(self.context).run(self.job(key, **fields), self.state)
+
+    def went(self, store: MemoryStore) -> list[str]:
+        return [operation for operation, _ref in store.requests]
+
+
+def run(main: Coroutine[Any, Any, Any]) -> Any:
+    return virtual.run(main)
+
+
+def test_a_small_object_is_one_get_one_put_and_one_look_back() -> None:
+    async def main() -> None:
+        bench = Bench()
+        bench.source.store(source("k"), b"hello", ObjectHeaders((("content-type", "text/x"),)))
+        result = await bench.copy(size=5)
+        assert result.outcome is Outcome.COPIED
+        assert bench.target.content(target("k")) == b"hello"
+        assert bench.went(bench.source) == ["get", "head"]
+        assert bench.went(bench.target) == ["put"]
+
+    run(main())
+
+
+@pytest.mark.parametrize("size", [None, 0, 5, 99_999])
+def test_what_the_message_says_of_the_size_is_only_a_hint(size: int | None) -> None:
+    async def main() -> None:
+        bench = Bench()
+        bench.source.store(source("k"), BIG)
+        assert (await bench.copy(size=size)).outcome is Outcome.COPIED
+        assert bench.target.content(target("k")) == BIG
+        assert not bench.target.open_uploads
+
+    run(main())
+
+
+def test_every_ranged_read_of_a_large_object_carries_the_etag() -> None:
+    async def main() -> None:
+        bench = Bench()
+        identity = bench.source.store(source("k"), BIG)
+        pins = spy_on_reads(bench.source)
+        await bench.copy(size=len(BIG))
+        assert len(pins) == 11
+        assert set(pins) == {(None, identity.etag)}
+
+    run(main())
+
+
+def test_by_request_every_ranged_read_carries_the_version() -> None:
+    async def main() -> None:
+        bench = Bench(versioned=True, read_by_version=True)
+        identity = bench.source.store(source("k"), BIG)
+        pins = spy_on_reads(bench.source)
+        await bench.copy(size=len(BIG))
+        assert set(pins) == {(identity.version_id, None)}
+
+    run(main())
+
+
+def spy_on_reads(store: MemoryStore) -> list[tuple[str | None, str | None]]:
+    pins: list[tuple[str | None, str | None]] = []
+    inner = store.open
+
+    def spying(ref: ObjectRef, **how: Any) -> Any:
+        pins.append((ref.version_id, how.get("if_match")))
+        return inner(ref, **how)
+
+    store.open = spying  # type: ignore[method-assign]
+    return pins
+
+
+@pytest.mark.parametrize("read_by_version", [False, True])
+@pytest.mark.parametrize("versioned", [False, True])
+def test_an_overwrite_in_the_middle_never_mixes(versioned: bool, read_by_version: bool) -> None:
+    async def main() -> None:
+        bench = Bench(versioned=versioned, read_by_version=read_by_version, parts_per_object=2)
+        bench.source.store(source("k"), BIG)
+        newer = BIG[::-1]
+
+        async def overwrite(operation: str, _ref: ObjectRef) -> None:
+            if operation == "part-done" and bench.went(bench.target).count("part") == 4:
+                bench.source.store(source("k"), newer)
+
+        bench.target.interfere = overwrite
+        result = await bench.copy(size=len(BIG))
+        assert result.outcome is Outcome.COPIED
+        assert bench.target.content(target("k")) == newer
+        contents = {v.data for v in bench.target._versions(target("k"))}
+        assert contents <= {BIG, newer}
+        assert not bench.target.open_uploads
+
+    run(main())
+
+
+def test_an_overwrite_after_the_write_is_copied_too() -> None:
+    async def main() -> None:
+        bench = Bench()
+        bench.source.store(source("k"), b"one")
+
+        async def overwrite(operation: str, _ref: ObjectRef) -> None:
+            if operation == "put-done" and len(bench.target.requests) == 1:
+                bench.source.store(source("k"), b"two")
+
+        bench.target.interfere = overwrite
+        result = await bench.copy()
+        assert (result.rounds, bench.target.content(target("k"))) == (2, b"two")
+
+    run(main())
+
+
+def test_an_old_versions_event_ends_in_the_current_object() -> None:
+    async def main() -> None:
+        bench = Bench(versioned=True, read_by_version=True)
+        old = bench.source.store(source("k"), b"old")
+        bench.source.store(source("k"), b"new")
+        await bench.copy(at={"version_id": old.version_id})
+        assert bench.target.content(target("k")) == b"new"
+
+    run(main())
+
+
+def test_a_version_that_is_gone_falls_back_to_the_current_object() -> None:
+    async def main() -> None:
+        bench = Bench(versioned=True, read_by_version=True)
+        bench.source.store(source("k"), b"new")
+        result = await bench.copy(at={"version_id": "never-was"})
+        assert (result.outcome, bench.target.content(target("k"))) == (Outcome.COPIED, b"new")
+
+    run(main())
+
+
+def test_a_gone_object_is_reported_as_gone_and_nothing_deleted() -> None:
+    async def main() -> None:
+        bench = Bench()
+        bench.target.store(target("k"), b"kept")
+        assert (await bench.copy()).outcome is Outcome.GONE
+        assert bench.target.content(target("k")) == b"kept"
+
+    run(main())
+
+
+class TestDeletes:
+    def test_are_ignored_unless_asked_for(self) -> None:
+        async def main() -> None:
+            bench = Bench()
+            bench.target.store(target("k"), b"kept")
+            assert (await bench.copy(kind=JobKind.DELETE)).outcome is Outcome.IGNORED
+            assert bench.target.content(target("k")) == b"kept"
+
+        run(main())
+
+    def test_happen_when_the_source_is_really_gone(self) -> None:
+        async def main() -> None:
+            bench = Bench(sync_deletes=True)
+            bench.target.store(target("k"), b"old")
+            assert (await bench.copy(kind=JobKind.DELETE)).outcome is Outcome.DELETED
+            assert bench.target.content(target("k")) is None
+
+        run(main())
+
+    def test_do_not_happen_when_the_source_exists_again(self) -> None:
+        async def main() -> None:
+            bench = Bench(sync_deletes=True)
+            bench.source.store(source("k"), b"back")
+            bench.target.store(target("k"), b"back")
+            assert (await bench.copy(kind=JobKind.DELETE)).outcome is Outcome.SKIPPED
+            assert bench.target.content(target("k")) == b"back"
+
+        run(main())
+
+    def test_of_an_object_that_exists_bring_back_what_a_late_delete_took(self) -> None:
+        async def main() -> None:
+            bench = Bench(sync_deletes=True)
+            bench.source.store(source("k"), b"back")
+            assert (await bench.copy(kind=JobKind.DELETE)).outcome is Outcome.COPIED
+            assert bench.target.content(target("k")) == b"back"
+
+        run(main())
+
+    def test_are_undone_when_the_source_comes_back_in_between(self) -> None:
+        async def main() -> None:
+            bench = Bench(sync_deletes=True)
+            bench.target.store(target("k"), b"old")
+
+            async def recreate(operation: str, _ref: ObjectRef) -> None:
+                if operation == "delete-done":
+                    bench.source.store(source("k"), b"back")
+
+            bench.target.interfere = recreate
+            assert (await bench.copy(kind=JobKind.DELETE)).outcome is Outcome.COPIED
+            assert bench.target.content(target("k")) == b"back"
+
+        run(main())
+
+    def test_a_missing_source_bucket_deletes_nothing(self) -> None:
+        async def main() -> None:
+            bench = Bench(sync_deletes=True)
+            bench.target.store(target("k"), b"kept")
+            bench.source.buckets.clear()
+            with pytest.raises(NoSuchBucket):
+                await bench.copy(kind=JobKind.DELETE)
+            assert bench.target.content(target("k")) == b"kept"
+
+        run(main())
+
+
+class TestResume:
+    @pytest.mark.parametrize("with_ledger", [False, True])
+    def test_goes_on_at_the_part(self, with_ledger: bool) -> None:
+        async def main() -> None:
+            bench = Bench(ledger=MemoryLedger() if with_ledger else None, parts_per_object=1)
+            bench.source.store(source("k"), BIG)
+            await cut_short(bench, after_parts=6)
+            first = set(bench.target.open_uploads)
+            assert len(first) == 1
+            result = await bench.copy(size=len(BIG))
+            assert bench.target.content(target("k")) == BIG
+            assert result.parts_reused == 6
+            assert result.parts_sent == 5
+            assert result.crc32c is not None
+
+        run(main())
+
+    @pytest.mark.parametrize("with_ledger", [False, True])
+    def test_never_into_another_versions_upload(self, with_ledger: bool) -> None:
+        async def main() -> None:
+            bench = Bench(ledger=MemoryLedger() if with_ledger else None, parts_per_object=1)
+            bench.source.store(source("k"), BIG)
+            await cut_short(bench, after_parts=6)
+            newer = BIG[::-1]
+            bench.source.store(source("k"), newer)
+            result = await bench.copy(size=len(BIG))
+            assert bench.target.content(target("k")) == newer
+            assert result.parts_reused == 0
+            assert not bench.target.open_uploads
+
+        run(main())
+
+    def test_learns_the_part_size_from_what_was_uploaded(self) -> None:
+        async def main() -> None:
+            bench = Bench(parts_per_object=1)
+            bench.source.store(source("k"), BIG)
+            await cut_short(bench, after_parts=6)
+            other = replace(bench.context.options, chunk=3_000)
+            bench.context = replace_options(bench.context, other)
+            result = await bench.copy(size=len(BIG))
+            assert (result.parts_reused, result.parts_sent) == (6, 5)
+            assert bench.target.content(target("k")) == BIG
+
+        run(main())
+
+    def test_an_upload_that_proves_nothing_is_not_used_nor_taken_away(self) -> None:
+        async def main() -> None:
+            bench = Bench()
+            bench.source.store(source("k"), BIG)
+            foreign = await bench.target.create_upload(target("k"), ObjectHeaders())
+            result = await bench.copy(size=len(BIG))
+            assert result.parts_reused == 0
+            assert list(bench.target.open_uploads) == [foreign.upload_id]
+
+        run(main())
+
+    def test_cleaning_takes_every_open_upload_of_the_key_away(self) -> None:
+        async def main() -> None:
+            bench = Bench(clean_unfinished=True)
+            bench.source.store(source("k"), BIG)
+            await bench.target.create_upload(target("k"), ObjectHeaders())
+            await bench.copy(size=len(BIG))
+            assert not bench.target.open_uploads
+
+        run(main())
+
+    def test_a_kept_part_with_other_bytes_is_sent_again(self) -> None:
+        async def main() -> None:
+            bench = Bench(parts_per_object=1)
+            bench.source.store(source("k"), BIG)
+            await cut_short(bench, after_parts=6)
+            spoil_part(bench.target, 3)
+            result = await bench.copy(size=len(BIG))
+            assert bench.target.content(target("k")) == BIG
+            assert result.parts_reused == 5
+
+        run(main())
+
+    def test_a_store_that_refuses_unused_parts_gets_no_mark(self) -> None:
+        async def main() -> None:
+            bench = Bench(dialect=replace(SMALL_PARTS, drops_unused_parts=False))
+            bench.source.store(source("k"), BIG)
+            await bench.copy(size=len(BIG))
+            assert bench.target.content(target("k")) == BIG
+
+        run(main())
+
+
+def replace_options(context: Context, changed: CopyOptions) -> Context:
+    return Context(
+        source=context.source,
+        destination=context.destination,
+        ledger=context.ledger,
+        options=changed,
+        observer=context.observer,
+        clock=context.clock,
+        slots=context.slots,
+    )
+
+
+def spoil_part(store: MemoryStore, number: int) -> None:
+    upload = next(iter(store.open_uploads.values()))
+    data, part = upload.parts[number]
+    spoilt = b"x" * len(data)
+    import hashlib
+
+    etag = hashlib.md5(spoilt).hexdigest()
+    upload.parts[number] = (spoilt, replace(part, etag=etag))
+
+
+async def cut_short(bench: Bench, *, after_parts: int) -> None:
+    """Begin the copy and cancel it when that many parts are there."""
+    enough = asyncio.Event()
+    seen = 0
+    marks = 0 if bench.ledger else 1
+
+    async def count(operation: str, _ref: ObjectRef) -> None:
+        nonlocal seen
+        if operation == "part":
+            if seen == after_parts + marks:
+                enough.set()
+                await asyncio.get_running_loop().create_future()
+            seen += 1
+
+    bench.target.interfere = count
+    task = asyncio.create_task(bench.copy(size=len(BIG)))
+    await enough.wait()
+    task.cancel()
+    with pytest.raises(asyncio.CancelledError):
+        await task
+
+    async def nothing(_operation: str, _ref: ObjectRef) -> None:
+        return
+
+    bench.target.interfere = nothing
+    bench.target.requests.clear()
+    bench.state = JobState()
+
+
+class TestIntegrity:
+    def test_a_store_that_says_nothing_gets_content_md5(self) -> None:
+        async def main() -> None:
+            silent = replace(SMALL_PARTS, digests=frozenset())
+            bench = Bench(dialect=silent)
+            bench.source.store(source("a"), b"small")
+            bench.source.store(source("k"), BIG)
+            md5s = spy_on_md5(bench.target)
+            await bench.copy("a")
+            await bench.copy("k", size=len(BIG))
+            assert bench.target.content(target("k")) == BIG
+            assert md5s[0] is None
+            assert all(md5 is not None for md5 in md5s[1:])
+
+        run(main())
+
+    def test_a_damaged_write_is_noticed_and_sent_again(self) -> None:
+        async def main() -> None:
+            bench = Bench()
+            bench.source.store(source("k"), b"precious")
+            damage_first_write(bench.target)
+            result = await bench.copy()
+            assert result.outcome is Outcome.COPIED
+            assert bench.target.content(target("k")) == b"precious"
+
+        run(main())
+
+    def test_a_damaged_read_never_becomes_a_finished_write(self) -> None:
+        async def main() -> None:
+            bench = Bench()
+            bench.source.store(source("k"), b"precious")
+            stored = bench.source._versions(source("k"))
+            stored[-1] = replace(stored[-1], data=b"spoilt!!")
+            with pytest.raises(IntegrityError, match="source's crc32c"):
+                await bench.copy()
+            assert bench.target.content(target("k")) is None
+
+        run(main())
+
+    def test_a_whole_object_that_differs_after_complete_is_made_anew(self) -> None:
+        async def main() -> None:
+            bench = Bench(ledger=MemoryLedger())
+            bench.source.store(source("k"), BIG)
+            once = iter([True])
+
+            async def spoil(operation: str, _ref: ObjectRef) -> None:
+                if operation == "complete-done" and next(once, False):
+                    bench.target.store(target("k"), BIG[:-1] + b"?")
+
+            bench.target.interfere = spoil
+            result = await bench.copy(size=len(BIG))
+            assert result.outcome is Outcome.COPIED
+            assert bench.target.content(target("k")) == BIG
+
+        run(main())
+
+
+def spy_on_md5(store: MemoryStore) -> list[bytes | None]:
+    seen: list[bytes | None] = []
+    put, put_part = store.put, store.put_part
+
+    async def spying_put(*args: Any, **how: Any) -> Any:
+        seen.append(how.get("content_md5"))
+        return await put(*args, **how)
+
+    async def spying_part(upload: Any, number: int, *args: Any, **how: Any) -> Any:
+        if number != store.dialect.max_parts:
+            seen.append(how.get("content_md5"))
+        return await put_part(upload, number, *args, **how)
+
+    store.put, store.put_part = spying_put, spying_part  # type: ignore[method-assign]
+    return seen
+
+
+def damage_first_write(store: MemoryStore) -> None:
+    inner, once = store.put, iter([True])
+
+    async def damaging(ref: ObjectRef, body: Any, headers: ObjectHeaders, **how: Any) -> Any:
+        from sync.checksums import BytesStream
+
+        if not next(once, False):
+            return await inner(ref, body, headers, **how)
+        data = b"".join([bytes(chunk) async for chunk in body])
+        return await inner(ref, BytesStream(b"X" + data[1:]), headers, **how)
+
+    store.put = damaging  # type: ignore[method-assign]
+
+
+class TestFailures:
+    def test_a_passing_fault_costs_a_retry(self) -> None:
+        async def main() -> None:
+            bench = Bench()
+            bench.source.store(source("k"), b"x")
+            faults = iter([TransientStoreError("reset"), TransientStoreError("reset")])
+
+            async def fail(operation: str, _ref: ObjectRef) -> None:
+                if operation == "put" and (fault := next(faults, None)):
+                    raise fault
+
+            bench.target.interfere = fail
+            assert (await bench.copy()).outcome is Outcome.COPIED
+            assert len(bench.observer.named("retry")) == 2
+
+        run(main())
+
+    def test_a_lasting_fault_is_raised_after_maxretry(self) -> None:
+        async def main() -> None:
+            bench = Bench(max_retry=2)
+            bench.source.store(source("k"), b"x")
+
+            async def fail(operation: str, _ref: ObjectRef) -> None:
+                if operation == "put":
+                    raise TransientStoreError("reset")
+
+            bench.target.interfere = fail
+            with pytest.raises(TransientStoreError):
+                await bench.copy()
+            assert bench.went(bench.target) == ["put"] * 3
+
+        run(main())
+
+    def test_a_write_without_a_reply_is_looked_at_once_more_and_mended(self) -> None:
+        async def main() -> None:
+            bench = Bench()
+            bench.source.store(source("k"), b"new")
+            late: list[asyncio.Task[None]] = []
+
+            async def land_late() -> None:
+                await asyncio.sleep(10)
+                bench.target.store(target("k"), b"a late and wrong one")
+
+            async def lose(operation: str, _ref: ObjectRef) -> None:
+                if operation == "put-sent" and not late:
+                    late.append(asyncio.create_task(land_late()))
+                    raise OutcomeUnknown("no reply")
+
+            bench.target.interfere = lose
+            result = await bench.copy()
+            assert result.outcome is Outcome.COPIED
+            assert bench.target.content(target("k")) == b"new"
+            assert result.rounds == 2
+
+        run(main())
+
+    def test_complete_whose_reply_was_lost_is_recognised_as_done(self) -> None:
+        async def main() -> None:
+            bench = Bench()
+            bench.source.store(source("k"), BIG)
+            once = iter([True])
+
+            async def lose(operation: str, _ref: ObjectRef) -> None:
+                if operation == "complete-done" and next(once, False):
+                    raise OutcomeUnknown("no reply")
+
+            bench.target.interfere = lose
+            result = await bench.copy(size=len(BIG))
+            assert result.outcome is Outcome.COPIED
+            assert bench.target.content(target("k")) == BIG
+            assert bench.went(bench.target).count("create") == 1
+
+        run(main())
+
+    def test_no_progress_ends_the_job_and_leaves_the_parts(self) -> None:
+        async def main() -> None:
+            bench = Bench(job_timeout=100.0, parts_per_object=1)
+            bench.source.store(source("k"), BIG)
+
+            async def stall(operation: str, _ref: ObjectRef) -> None:
+                if operation == "part" and bench.went(bench.target).count("part") > 4:
+                    await asyncio.sleep(1_000)
+
+            bench.target.interfere = stall
+            with pytest.raises(JobTimedOut):
+                await bench.copy(size=len(BIG))
+            assert len(bench.target.open_uploads) == 1
+
+        run(main())
+
+    def test_progress_puts_the_time_out_off(self) -> None:
+        async def main() -> None:
+            bench = Bench(job_timeout=100.0, parts_per_object=1)
+            bench.source.store(source("k"), BIG)
+
+            async def slow(operation: str, _ref: ObjectRef) -> None:
+                if operation == "part":
+                    await asyncio.sleep(60)
+
+            bench.target.interfere = slow
+            assert (await bench.copy(size=len(BIG))).outcome is Outcome.COPIED
+
+        run(main())
+
+    def test_a_key_the_destination_cannot_hold_is_refused_before_any_request(self) -> None:
+        async def main() -> None:
+            picky = replace(SMALL_PARTS, key_fault=lambda k: "no dots" if k == "." else None)
+            bench = Bench(dialect=picky)
+            bench.source.store(source("."), b"x")
+            with pytest.raises(KeyNotAllowed, match="no dots"):
+                await bench.copy(".")
+            assert not bench.source.requests
+
+        run(main())
+
+    def test_an_object_the_destination_cannot_hold_is_refused(self) -> None:
+        async def main() -> None:
+            bench = Bench(dialect=replace(SMALL_PARTS, max_object=5_000))
+            bench.source.store(source("k"), BIG)
+            with pytest.raises(ObjectTooLarge):
+                await bench.copy(size=len(BIG))
+
+        run(main())
+
+
+class TestHeaders:
+    kept = ObjectHeaders(
+        (("content-type", "image/png"), ("cache-control", "no-store")),
+        (("owner", "me"),),
+        "STANDARD_IA",
+    )
+
+    def written(self, **changes: Any) -> ObjectHeaders:
+        async def main() -> ObjectHeaders:
+            bench = Bench(versioned=True, **changes)
+            bench.source.store(source("k"), b"x", self.kept)
+            await bench.copy()
+            return bench.target._find(target("k")).meta.headers
+
+        return virtual.run(main())
+
+    def test_are_kept_with_the_configured_class(self) -> None:
+        found = self.written(storage_class="NEARLINE")
+        assert found == replace(self.kept, storage_class="NEARLINE")
+
+    def test_can_be_left_out(self) -> None:
+        assert self.written(preserve_metadata=False) == ObjectHeaders(storage_class="STANDARD")
+
+    def test_storage_class_is_mapped_on_request(self) -> None:
+        found = self.written(storage_class="SOURCE", storage_class_map={"STANDARD_IA": "NEARLINE"})
+        assert found.storage_class == "NEARLINE"
+
+    def test_provenance_names_the_source_version(self) -> None:
+        names = dict(self.written(provenance=True).metadata)
+        assert names["3gsync-source-version-id"] == "v1"
+        assert len(names["3gsync-source-etag"]) == 32
+
+
+def test_the_mark_names_version_and_part_size() -> None:
+    from sync.model import Identity
+
+    one = Identity("etag", 10 * MIB, "v1")
+    marks = {
+        resume.mark(one, 5 * MIB),
+        resume.mark(replace(one, version_id="v2"), 5 * MIB),
+        resume.mark(replace(one, etag="other"), 5 * MIB),
+        resume.mark(one, 6 * MIB),
+    }
+    assert len(marks) == 4

@@ -1,0 +1,413 @@
+"""The queue loop on fakes: what becomes of messages."""
+
+from __future__ import annotations
+
+import asyncio
+from dataclasses import replace
+from itertools import pairwise
+from typing import Any
+
+import pytest
+from support import virtual
+from support.simulation import TARGET, Worker, World, event, source, target
+
+from sync.adapters.memory import MEMORY_DIALECT, MemoryLedger
+from sync.engine.breaker import State
+from sync.engine.options import CopyOptions, RunnerOptions
+from sync.engine.settling import RunReport
+from sync.errors import AccessDenied, SyncError, Throttled, TransientStoreError
+from sync.model import ObjectRef, Outcome
+
+CREATED = "ObjectCreated:Put"
+
+
+def small(**changes: Any) -> RunnerOptions:
+    base = RunnerOptions(in_flight=20, receivers=2, lease=60.0, until_empty=True)
+    return replace(base, **changes)
+
+
+def world(**fields: Any) -> World:
+    fields.setdefault("runner_options", small())
+    options = CopyOptions(threshold=2_000, chunk=1_000)
+    fields.setdefault("options", options)
+    fields.setdefault("dialect", replace(MEMORY_DIALECT, min_part=1))
+    return World(**fields)
+
+
+async def finish(worker: Worker) -> RunReport:
+    async with asyncio.timeout(100_000):
+        return await worker.task
+
+
+def test_every_event_becomes_a_verified_object_and_its_message_goes() -> None:
+    async def main() -> None:
+        w = world()
+        for number in range(57):
+            w.source.store(source(f"k/{number}"), b"x" * number)
+            w.queue.send(event(CREATED, f"k/{number}", size=number))
+        report = await finish(w.worker())
+        assert not w.queue.messages
+        assert w.differences() == []
+        assert report.outcomes == {Outcome.COPIED: 57}
+        assert report.well
+
+    virtual.run(main())
+
+
+def test_ignored_and_pointless_messages_go_without_a_request() -> None:
+    async def main() -> None:
+        w = world()
+        w.queue.send(event(CREATED, "secret/a", size=1))
+        w.queue.send('{"Service":"Amazon S3","Event":"s3:TestEvent","Bucket":"b"}')
+        w.queue.send(event("ObjectTagging:Put", "k"))
+        report = await finish(w.worker())
+        assert not w.queue.messages
+        assert not w.source.requests
+        assert report.outcomes == {Outcome.IGNORED: 1}
+
+    virtual.run(main())
+
+
+def test_an_unreadable_message_is_dead_lettered_with_the_reason() -> None:
+    async def main() -> None:
+        w = world()
+        w.queue.send("no json")
+        report = await finish(w.worker())
+        assert not w.queue.messages
+        body, reason, code = w.queue.buried[0]
+        assert (body, code) == ("no json", "MessageError")
+        assert reason
+        assert not report.well
+
+    virtual.run(main())
+
+
+def test_without_a_dead_letter_queue_nothing_is_deleted() -> None:
+    async def main() -> None:
+        w = world()
+        w.queue.has_dead_letter_queue = False
+        w.queue.send("no json")
+        report = await finish(w.worker())
+        assert len(w.queue.messages) == 1
+        assert not report.well
+
+    virtual.run(main())
+
+
+def test_a_message_of_several_records_goes_only_when_all_are_done() -> None:
+    async def main() -> None:
+        w = world()
+        from json import dumps, loads
+
+        bodies = [loads(event(CREATED, key, size=1)) for key in ("a", "b")]
+        w.source.store(source("a"), b"1")
+        w.source.store(source("b"), b"2")
+        failures = iter(range(5))
+
+        async def refuse_b(operation: str, ref: ObjectRef) -> None:
+            if operation == "put" and ref.key == "b" and next(failures, None) is not None:
+                assert not w.queue.acknowledged
+                raise TransientStoreError("reset")
+
+        w.target.interfere = refuse_b
+        w.queue.send(dumps({"Records": [b["Records"][0] for b in bodies]}))
+        report = await finish(w.worker())
+        assert w.differences() == []
+        assert len(w.queue.acknowledged) == 1
+        assert report.well
+
+    virtual.run(main())
+
+
+def always(error: SyncError, *, key: str | None = None, operation: str = "put") -> Any:
+    async def fail(found: str, ref: ObjectRef) -> None:
+        if found == operation and key in (None, ref.key):
+            raise error
+
+    return fail
+
+
+def test_what_fails_time_and_again_is_dead_lettered_not_lost() -> None:
+    async def main() -> None:
+        w = world(runner_options=small(max_receives=3))
+        w.source.store(source("k"), b"1")
+        w.queue.send(event(CREATED, "k", size=1))
+        w.target.interfere = always(TransientStoreError("reset"))
+        report = await finish(w.worker())
+        assert not w.queue.messages
+        assert [code for _b, _r, code in w.queue.buried] == ["TransientStoreError"]
+        assert w.target.requests.count(("put", target("k"))) == 3 * 4
+        assert report.outcomes[Outcome.DEAD_LETTERED] == 1
+
+    virtual.run(main())
+
+
+def test_a_failed_hand_over_keeps_the_message() -> None:
+    async def main() -> None:
+        w = world()
+        w.queue.send("no json")
+
+        async def refuse(*_args: Any) -> bool:
+            raise Throttled("slow down")
+
+        w.queue.dead_letter = refuse  # type: ignore[assignment, method-assign]
+        report = await finish(w.worker())
+        assert len(w.queue.messages) == 1
+        assert not report.well
+
+    virtual.run(main())
+
+
+def test_the_lease_is_held_as_long_as_the_job_takes() -> None:
+    async def main() -> None:
+        w = world(options=CopyOptions(job_timeout=10_000.0))
+        w.source.store(source("k"), b"1")
+        w.queue.send(event(CREATED, "k", size=1))
+
+        async def slow(operation: str, _ref: ObjectRef) -> None:
+            if operation == "put":
+                await asyncio.sleep(3_000)
+
+        w.target.interfere = slow
+        first, second = w.worker(), w.worker()
+        await asyncio.gather(finish(first), finish(second))
+        assert w.target.requests.count(("put", target("k"))) == 1
+        assert not w.queue.messages
+
+    virtual.run(main())
+
+
+def test_a_lease_is_given_back_before_the_queues_own_limit() -> None:
+    async def main() -> None:
+        w = world(options=CopyOptions(job_timeout=1e6), runner_options=small(lease_cap=1_000.0))
+        w.source.store(source("k"), b"1")
+        w.queue.send(event(CREATED, "k", size=1))
+        stalls = iter([5_000])
+
+        async def stall(operation: str, _ref: ObjectRef) -> None:
+            if operation == "put":
+                await asyncio.sleep(next(stalls, 0))
+
+        w.target.interfere = stall
+        await finish(w.worker())
+        assert w.differences() == []
+
+    virtual.run(main())
+
+
+class TestDraining:
+    def test_short_work_ends_and_is_acknowledged(self) -> None:
+        async def main() -> None:
+            w = world(runner_options=small(until_empty=False))
+            w.source.store(source("k"), b"1")
+            w.queue.send(event(CREATED, "k", size=1))
+            worker = started = w.worker()
+            reached = asyncio.Event()
+
+            async def slow(operation: str, _ref: ObjectRef) -> None:
+                if operation == "put":
+                    reached.set()
+                    await asyncio.sleep(5)
+
+            w.target.interfere = slow
+            await reached.wait()
+            await worker.drain()
+            assert started.task.done()
+            assert not w.queue.messages
+
+        virtual.run(main())
+
+    def test_the_rest_is_visible_again_at_once_and_its_parts_stay(self) -> None:
+        async def main() -> None:
+            w = world(runner_options=small(until_empty=False), ledger=MemoryLedger())
+            w.source.store(source("k"), b"1" * 10_000)
+            w.queue.send(event(CREATED, "k", size=10_000))
+            reached = asyncio.Event()
+
+            async def stall(operation: str, _ref: ObjectRef) -> None:
+                if operation == "part" and len(w.target.requests) > 5:
+                    reached.set()
+                    await asyncio.sleep(10_000)
+
+            w.target.interfere = stall
+            worker = w.worker()
+            await reached.wait()
+            begun = asyncio.get_running_loop().time()
+            await worker.drain()
+            assert asyncio.get_running_loop().time() - begun <= 25
+            assert await w.queue.depth() == 1
+            assert len(w.target.open_uploads) == 1
+
+        virtual.run(main())
+
+    def test_a_write_sent_in_full_but_unanswered_keeps_its_lease(self) -> None:
+        async def main() -> None:
+            w = world(runner_options=small(until_empty=False))
+            w.source.store(source("k"), b"1")
+            w.queue.send(event(CREATED, "k", size=1))
+            reached = asyncio.Event()
+
+            async def stall(operation: str, _ref: ObjectRef) -> None:
+                if operation == "put-sent":
+                    reached.set()
+                    await asyncio.sleep(10_000)
+
+            w.target.interfere = stall
+            worker = w.worker()
+            await reached.wait()
+            await worker.drain()
+            assert await w.queue.depth() == 0
+            assert len(w.queue.messages) == 1
+
+        virtual.run(main())
+
+
+class TestBreaker:
+    def test_stops_taking_says_so_and_recovers_by_itself(self) -> None:
+        async def main() -> None:
+            w = world(runner_options=small(until_empty=False, breaker_failures=5, in_flight=5))
+            for number in range(100):
+                w.source.store(source(f"k{number}"), b"1")
+                w.queue.send(event(CREATED, f"k{number}", size=1))
+            w.target.interfere = always(AccessDenied("no"))
+            worker = w.worker()
+            await asyncio.sleep(5)
+            assert worker.runner.breaker.state is State.OPEN
+            assert w.observer.named("breaker-open")
+            taken = sum(1 for m in w.queue.messages.values() if m.receives)
+            assert taken <= 20
+            w.target.interfere = always(AccessDenied("no"), operation="never")
+            async with asyncio.timeout(20_000):
+                while w.queue.messages:
+                    await asyncio.sleep(10)
+            assert w.observer.named("breaker-closed")
+            assert w.differences() == []
+            assert not w.queue.buried
+            await worker.drain()
+
+        virtual.run(main())
+
+    def test_one_forbidden_object_does_not_open_it(self) -> None:
+        async def main() -> None:
+            w = world(runner_options=small(breaker_failures=3, max_receives=4))
+            for number in range(100):
+                w.source.store(source(f"k{number}"), b"1")
+                w.queue.send(event(CREATED, f"k{number}", size=1))
+            w.target.interfere = always(AccessDenied("no"), key="k7")
+            await finish(w.worker())
+            assert not w.observer.named("breaker-open")
+            assert w.differences() == ["k7"]
+            assert [code for _b, _r, code in w.queue.buried] == ["AccessDenied"]
+
+        virtual.run(main())
+
+    def test_batch_use_ends_instead_of_waiting_for_credentials(self) -> None:
+        async def main() -> None:
+            w = world(runner_options=small(breaker_failures=3))
+            for number in range(10):
+                w.source.store(source(f"k{number}"), b"1")
+                w.queue.send(event(CREATED, f"k{number}", size=1))
+            w.target.interfere = always(AccessDenied("no"))
+            report = await finish(w.worker())
+            assert not report.well
+            assert len(w.queue.messages) == 10
+
+        virtual.run(main())
+
+
+def test_events_of_one_key_share_a_copy_and_never_run_side_by_side() -> None:
+    async def main() -> None:
+        w = world()
+        running: list[str] = []
+
+        async def watch(operation: str, _ref: ObjectRef) -> None:
+            if operation == "put":
+                running.append("in")
+                assert running == ["in"]
+                await asyncio.sleep(1)
+                running.clear()
+
+        w.target.interfere = watch
+        for number in range(10):
+            w.source.store(source("k"), str(number).encode())
+            w.queue.send(event(CREATED, "k", size=1))
+        report = await finish(w.worker())
+        assert w.target.content(target("k")) == b"9"
+        assert report.outcomes == {Outcome.COPIED: 10}
+        assert len([r for r in w.target.requests if r[0] == "put"]) == 2
+
+    virtual.run(main())
+
+
+def test_writes_of_one_object_keep_the_destinations_interval() -> None:
+    async def main() -> None:
+        w = world(dialect=replace(MEMORY_DIALECT, write_interval=1.0))
+        times: list[float] = []
+
+        async def note(operation: str, _ref: ObjectRef) -> None:
+            if operation == "put":
+                times.append(asyncio.get_running_loop().time())
+
+        w.target.interfere = note
+        w.source.store(source("k"), b"1")
+        for _ in range(3):
+            w.queue.send(event(CREATED, "k", size=1))
+            w.queue.send(event(CREATED, "k", size=1), delay=0.5)
+        await finish(w.worker())
+        assert len(times) > 1
+        assert all(later - earlier >= 1.0 for earlier, later in pairwise(times))
+
+    virtual.run(main())
+
+
+@pytest.mark.parametrize("maximum", [1, 7, 25])
+def test_max_jobs_takes_no_more(maximum: int) -> None:
+    async def main() -> None:
+        w = world(runner_options=small(until_empty=False, max_jobs=maximum))
+        for number in range(30):
+            w.source.store(source(f"k{number}"), b"1")
+            w.queue.send(event(CREATED, f"k{number}", size=1))
+        report = await finish(w.worker())
+        assert report.messages == maximum
+        assert len(w.target.keys(TARGET)) == maximum
+
+    virtual.run(main())
+
+
+def test_a_ledger_that_is_down_stops_nothing() -> None:
+    async def main() -> None:
+        from sync.engine.soft_ledger import SoftLedger
+
+        class Down(MemoryLedger):
+            async def finished(self, result: Any) -> None:
+                raise TransientStoreError("table is away")
+
+        w = world()
+        w.ledger = SoftLedger(Down(), w.observer)
+        w.source.store(source("k"), b"1")
+        w.queue.send(event(CREATED, "k", size=1))
+        await finish(w.worker())
+        assert w.differences() == []
+        assert w.observer.named("ledger-unavailable")
+
+    virtual.run(main())
+
+
+def test_a_bug_costs_one_message_not_the_worker() -> None:
+    async def main() -> None:
+        w = world(runner_options=small(max_receives=2))
+        for key in ("a", "b"):
+            w.source.store(source(key), b"1")
+            w.queue.send(event(CREATED, key, size=1))
+
+        async def bug(operation: str, ref: ObjectRef) -> None:
+            if operation == "put" and ref.key == "a":
+                raise ZeroDivisionError
+
+        w.target.interfere = bug
+        await finish(w.worker())
+        assert w.target.content(target("b")) == b"1"
+        assert len(w.queue.buried) == 1
+        assert "Traceback" in str(w.observer.named("bug")[0]["trace"])
+
+    virtual.run(main())
