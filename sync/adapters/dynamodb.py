@@ -6,9 +6,10 @@ transfer updates its row when it starts, at most every five seconds, and when it
 
 from __future__ import annotations
 
+import asyncio
 import logging
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any, Final
 
 from sync.adapters.aws_errors import Service
@@ -43,15 +44,27 @@ from sync.ports import Clock, CredentialProvider, UploadRecord
 
 _LOG: Final = logging.getLogger(__name__)
 _INDEX: Final = "desBucket-index"
+_MOST_OPEN: Final = 10_000
 _AT_DESTINATION: Final = frozenset({Outcome.COPIED, Outcome.SKIPPED, Outcome.DELETED})
 
 
 @dataclass(slots=True)
 class _Open:
-    """A multipart transfer of this process: its upload, and when its row was last written."""
+    """A multipart transfer of this process: when its row was last written, what is to be
+    written next, and the task that waits to do it.
+    """
 
-    upload_id: str
     written_at: float
+    next: UploadRecord | None = None
+    writer: asyncio.Task[None] | None = None
+    lock: asyncio.Lock = field(default_factory=asyncio.Lock)
+
+    async def forget(self) -> None:
+        """Nothing more is to be written, nor under way: it would land on top of the end."""
+        self.next = None
+        async with self.lock:
+            if self.writer is not None:
+                self.writer.cancel()
 
 
 class DynamoLedger:
@@ -141,24 +154,21 @@ class DynamoLedger:
             put_first=first if goes_on else {},
             remove=OF_THE_LAST_END,
         )
+        mine = self._opened(key)
+        mine.next = None
         await self._start(key, update, traces)
-        self._open[key] = _Open(record.upload_id, self._clock.monotonic())
+        mine.written_at = self._clock.monotonic()
 
     async def progressed(self, job: TransferJob, record: UploadRecord) -> None:
-        """More parts are verified. Written at most every ``progress_every`` seconds a job, and
-        not over the record of another worker's upload.
+        """More parts are verified. Returns at once; what was said last is written at most
+        ``progress_every`` seconds later, and by ``flush``. It never replaces the record of
+        another worker's upload, and a failure to write it is only logged.
         """
         key = row_key(job.source)
-        now = self._clock.monotonic()
-        mine = self._open.setdefault(key, _Open(record.upload_id, now - self._progress_every))
-        if now - mine.written_at < self._progress_every:
-            return
-        mine.written_at = now
-        update = Update(put=upload_values(record), only_for_upload=record.upload_id)
-        try:
-            await self._update(key, update)
-        except PreconditionFailed:
-            _LOG.debug("ledger: %s is being uploaded by another worker too", key)
+        mine = self._opened(key)
+        mine.next = record
+        if mine.writer is None:
+            mine.writer = asyncio.get_running_loop().create_task(self._write_later(key, mine))
 
     async def finished(self, result: TransferResult) -> None:
         """The job ended; returns when the record is stored.
@@ -167,11 +177,13 @@ class DynamoLedger:
         one keeps what the row knows: its upload, and the version that is at the destination.
         """
         key = row_key(result.job.source)
-        multipart = self._open.pop(key, None) is not None
+        multipart = self._open.pop(key, None)
+        if multipart is not None:
+            await multipart.forget()
         known = result.identity is not None or result.outcome is not Outcome.SKIPPED
         if result.outcome is Outcome.IGNORED or not known:
             return
-        if multipart or result.outcome not in _AT_DESTINATION:
+        if multipart is not None or result.outcome not in _AT_DESTINATION:
             await self._update(key, self._end(result))
             return
         row = whole_row(result, instance=self._instance) | self._expiry(result)
@@ -179,13 +191,42 @@ class DynamoLedger:
 
     async def flush(self) -> None:
         """Store whatever is queued. Errors go to those whose ``finished`` is waiting."""
+        for key, mine in list(self._open.items()):
+            await self._write_progress(key, mine)
         await self._batcher.flush()
+
+    def _opened(self, key: str) -> _Open:
+        # Transfers that fail are not reported here; they must not pile up.
+        while len(self._open) >= _MOST_OPEN and key not in self._open:
+            self._open.pop(next(iter(self._open)))
+        return self._open.setdefault(key, _Open(self._clock.monotonic()))
+
+    async def _write_later(self, key: str, mine: _Open) -> None:
+        due = mine.written_at + self._progress_every - self._clock.monotonic()
+        await self._clock.sleep(max(0.0, due))
+        mine.writer = None
+        await self._write_progress(key, mine)
+
+    async def _write_progress(self, key: str, mine: _Open) -> None:
+        async with mine.lock:
+            record, mine.next = mine.next, None
+            if record is None:
+                return
+            mine.written_at = self._clock.monotonic()
+            update = Update(put=upload_values(record), only_for_upload=record.upload_id)
+            try:
+                await self._update(key, update)
+            except PreconditionFailed:
+                _LOG.debug("ledger: another worker uploads %s too", key)
+            except SyncError as error:
+                _LOG.warning("ledger: progress of %s was not written: %s", key, error)
 
     def _end(self, result: TransferResult) -> Update:
         status = {"jobStatus": text_set(job_status(result))}
         put = {**destination_values(result.job), **end_values(result), **self._expiry(result)}
         if result.outcome not in _AT_DESTINATION:
-            return Update(add=status, put=put)
+            gone = UNFINISHED if result.outcome is Outcome.GONE else ()
+            return Update(add=status, put=put, remove=gone)
         put["lastTimeProgress"] = number(100)
         put |= version_values(result)
         stale = (*UNFINISHED, *VERSION_ATTRIBUTES, "reason")
