@@ -66,7 +66,11 @@ class Connection(asyncio.BufferedProtocol):
         """
         if self._failure is not None:
             raise self._failure
-        self.transport.write(data)
+        transport = self.transport
+        if transport.is_closing():
+            # It failed, but ``connection_lost`` is yet to come: it would drop the bytes silently.
+            raise Broken("the connection broke", dead=True)
+        transport.write(data)
 
     async def drained(self, limit: float) -> None:
         """Wait until the transport takes more, or a reply's head is there."""

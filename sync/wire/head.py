@@ -55,31 +55,37 @@ class ReplyHead:
     """
 
     __slots__ = (
-        "_count",
         "_no_bytes",
         "_parser",
-        "_trailing",
         "body_ended",
         "chunked",
         "extra",
         "headers",
         "keep_alive",
         "length",
+        "on_header",
         "pieces",
         "status",
     )
 
     def __init__(self, raw: bytes, method: str) -> None:
-        self.headers: dict[str, str] = {}
+        found: dict[bytes, bytes] = {}
+        # httptools calls the on_… attributes; this one without a step in Python.
+        self.on_header = found.__setitem__
         self.pieces: list[bytes] = []
         self.body_ended = False
         self.extra = False
-        self._count = 0
         self._no_bytes = 0
-        self._trailing = False
         self._parser = httptools.HttpResponseParser(self)
+        lines = raw.count(b"\n") - 2
+        if lines > MAX_HEADERS:
+            raise Broken(f"the reply has more than {MAX_HEADERS} headers")
         self._feed(raw)
-        self._trailing = True
+        self.headers = {
+            name.decode("latin-1").lower(): value.decode("latin-1") for name, value in found.items()
+        }
+        if len(self.headers) != lines:
+            self.headers = _with_repeated(raw)
         self.status: int = self._parser.get_status_code()
         version: str = self._parser.get_http_version()
         self._frame(method)
@@ -128,18 +134,6 @@ class ReplyHead:
 
     # httptools calls these by name.
 
-    def on_header(self, name: bytes, value: bytes) -> None:
-        """Take one header (or trailer, which is dropped)."""
-        self._count += 1
-        if self._count > MAX_HEADERS:
-            raise ValueError(f"more than {MAX_HEADERS} headers")
-        if self._trailing:
-            return
-        key = name.decode("latin-1").lower()
-        text = value.decode("latin-1")
-        headers = self.headers
-        headers[key] = f"{headers[key]}, {text}" if key in headers else text
-
     def on_body(self, piece: bytes) -> None:
         """Take a piece of a chunked body."""
         self.pieces.append(piece)
@@ -151,6 +145,24 @@ class ReplyHead:
     def on_message_begin(self) -> None:
         """Note bytes that follow the reply."""
         self.extra = self.body_ended
+
+
+class _Repeated:
+    """Collects headers of which some come more than once."""
+
+    def __init__(self) -> None:
+        self.headers: dict[str, str] = {}
+
+    def on_header(self, name: bytes, value: bytes) -> None:
+        key, text = name.decode("latin-1").lower(), value.decode("latin-1")
+        headers = self.headers
+        headers[key] = f"{headers[key]}, {text}" if key in headers else text
+
+
+def _with_repeated(raw: bytes) -> dict[str, str]:
+    collector = _Repeated()
+    httptools.HttpResponseParser(collector).feed_data(raw)
+    return collector.headers
 
 
 def _has_no_body(method: str, status: int) -> bool:
