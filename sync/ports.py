@@ -98,6 +98,10 @@ class DestinationStore(Protocol):
         """Describe the object, or NotFound."""
         ...
 
+    def open(self, ref: ObjectRef) -> AbstractAsyncContextManager[SourceRead]:
+        """Read the object back."""
+        ...
+
     async def put(
         self,
         ref: ObjectRef,
@@ -123,9 +127,7 @@ class DestinationStore(Protocol):
         """Write part ``number``."""
         ...
 
-    async def complete(
-        self, upload: Upload, parts: Sequence[UploadedPart]
-    ) -> WriteReceipt:
+    async def complete(self, upload: Upload, parts: Sequence[UploadedPart]) -> WriteReceipt:
         """Make the object of these parts, in order."""
         ...
 

@@ -11,6 +11,7 @@ from __future__ import annotations
 import asyncio
 from typing import Final
 
+from sync.checksums import DigestingStream, disagreement
 from sync.engine.integrity import Expected, matches, whole_object
 from sync.engine.multipart import MultipartCopy
 from sync.engine.single import SourceGone, copy_single
@@ -91,6 +92,7 @@ class Copier:
         for state.rounds in range(1, MAX_ROUNDS + 1):
             try:
                 written = await self._write(job, state, current, first, fresh=fresh)
+                await self._read_back(job, written)
             except SourceGone:
                 return await self._gone(job, state)
             except SourceChanged:
@@ -133,6 +135,26 @@ class Copier:
             if current is None:
                 raise SourceGone(f"{job.source} is not there any more")
         return await self._multipart.run(job, state, current, fresh=fresh)
+
+    async def _read_back(self, job: TransferJob, written: Written) -> None:
+        """ifVerifyMD5Twice: read the finished object from the destination and compare."""
+        wanted = written.expected.checksums
+        if not self._context.options.verify_twice or wanted.crc32c is None:
+            return
+
+        async def attempt(_last: SyncError | None) -> Checksums:
+            async with (
+                self._context.slots,
+                self._context.destination.open(job.destination) as read,
+            ):
+                stream = DigestingStream(read.body)
+                async for _chunk in stream:
+                    pass
+                return stream.digester.checksums()
+
+        found = await self._context.retry.run(f"read back {job.destination}", attempt)
+        if disagreement(found, wanted):
+            raise IntegrityError(f"{job.destination}: reading it back gave other bytes")
 
     async def _look(self, job: TransferJob) -> ObjectMeta | None:
         """The source's current version; None where there is none."""

@@ -2,15 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from dataclasses import dataclass, field
+from collections.abc import Callable
+from dataclasses import dataclass
 
 from sync.model import MIB
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class CopyOptions:
-    """How objects are copied. Field by field the configuration keys of the same meaning."""
+    """How objects are copied. Field by field the configuration keys of the same meaning;
+    ``storage_class`` gives the class to write for an object whose class at the source is that.
+    """
 
     threshold: int = 50 * MIB
     chunk: int = 10 * MIB
@@ -18,8 +20,7 @@ class CopyOptions:
     job_timeout: float = 3500.0
     parts_per_object: int = 32
     preserve_metadata: bool = True
-    storage_class: str = "STANDARD"
-    storage_class_map: Mapping[str, str] = field(default_factory=dict)
+    storage_class: Callable[[str], str] = lambda _source: "STANDARD"
     copy_tags: bool = False
     provenance: bool = False
     sync_deletes: bool = False

@@ -102,13 +102,9 @@ class Context:
         if options.copy_tags and self.destination.dialect.has_tags:
             ref = replace(job.source, version_id=meta.identity.version_id)
             tagging = await self.source.tagging(ref)
-        return replace(kept, storage_class=self._storage_class(kept), tagging=tagging)
-
-    def _storage_class(self, kept: ObjectHeaders) -> str:
-        if self.options.storage_class != "SOURCE":
-            return self.options.storage_class
-        own = kept.storage_class or "STANDARD"
-        return self.options.storage_class_map.get(own, own)
+        return replace(
+            kept, storage_class=options.storage_class(kept.storage_class), tagging=tagging
+        )
 
 
 def _provenance(identity: Identity) -> tuple[tuple[str, str], ...]:

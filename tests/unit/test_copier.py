@@ -654,14 +654,14 @@ class TestHeaders:
         return virtual.run(main())
 
     def test_are_kept_with_the_configured_class(self) -> None:
-        found = self.written(storage_class="NEARLINE")
+        found = self.written(storage_class=lambda _source: "NEARLINE")
         assert found == replace(self.kept, storage_class="NEARLINE")
 
     def test_can_be_left_out(self) -> None:
         assert self.written(preserve_metadata=False) == ObjectHeaders(storage_class="STANDARD")
 
     def test_storage_class_is_mapped_on_request(self) -> None:
-        found = self.written(storage_class="SOURCE", storage_class_map={"STANDARD_IA": "NEARLINE"})
+        found = self.written(storage_class={"STANDARD_IA": "NEARLINE"}.__getitem__)
         assert found.storage_class == "NEARLINE"
 
     def test_provenance_names_the_source_version(self) -> None:

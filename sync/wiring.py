@@ -1,0 +1,319 @@
+"""Settings -> objects. The one place that knows every part and the order they are put together.
+
+Cloud SDKs are imported by the adapters when they are first used, so a worker that needs none
+of them does not pay for them.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from collections.abc import AsyncIterator, Mapping, Sequence
+from contextlib import asynccontextmanager
+from dataclasses import dataclass
+from typing import Final
+
+from sync.adapters.clock import SystemClock
+from sync.adapters.credentials import Providers, aws_endpoint, providers
+from sync.adapters.dialects import BY_NAME, S3Dialect, dialect_for
+from sync.adapters.dynamodb import DynamoLedger
+from sync.adapters.ignore_file import IgnoreFile
+from sync.adapters.metadata import instance_name
+from sync.adapters.s3 import S3Store
+from sync.adapters.sqs import SqsQueue
+from sync.config import JobType, Settings
+from sync.engine.copier import Copier
+from sync.engine.options import CopyOptions, RunnerOptions
+from sync.engine.runner import Runner
+from sync.engine.soft_ledger import SoftLedger
+from sync.engine.transfer import Context
+from sync.messages import DestinationRule, decode
+from sync.model import MIB, ObjectRef
+from sync.ports import CredentialProvider, JobLedger, TransferObserver
+from sync.telemetry.lines import write
+from sync.telemetry.observers import LogObserver, Observers
+from sync.telemetry.statistics import Statistics
+from sync.wire.client import Client
+from sync.wire.proxy import Proxies
+from sync.wire.tls import tls_context
+
+AUTO_CONNECTIONS: Final = 64
+_PER_CONNECTION: Final = MIB
+_PROCESS_BASE: Final = 96 * MIB
+_MESSAGES_PER_CONNECTION: Final = 2
+_CONNECTIONS_PER_RECEIVER: Final = 32
+_MOST_RECEIVERS: Final = 8
+
+
+@dataclass(frozen=True, slots=True)
+class Stores:
+    """Both sides, over one client."""
+
+    client: Client
+    source: S3Store
+    destination: S3Store
+    keys: Providers
+
+
+@dataclass(frozen=True, slots=True)
+class WorkerParts:
+    """A worker ready to run."""
+
+    runner: Runner
+    statistics: Statistics
+    instance: str
+
+
+def connections(settings: Settings) -> int:
+    """The budget of transfers at a time of one process.
+
+    What the file says; else MaxThread x MaxParallelFile where both are given; else 64, or
+    what MemoryLimit has room for at 1 MiB each beside 96 MiB for the process itself.
+    """
+    if settings.connections is not None:
+        return settings.connections
+    if settings.max_thread is not None and settings.max_parallel_file is not None:
+        return settings.max_thread * settings.max_parallel_file
+    room = (settings.memory_limit - _PROCESS_BASE) // _PER_CONNECTION
+    return max(4, min(AUTO_CONNECTIONS, room))
+
+
+def copy_options(settings: Settings) -> CopyOptions:
+    """The engine's options for copying."""
+    budget = connections(settings)
+    per_object = settings.max_thread or max(1, budget * 3 // 4)
+    return CopyOptions(
+        threshold=settings.resumable_threshold,
+        chunk=settings.chunk_size,
+        max_retry=settings.max_retry,
+        job_timeout=float(settings.job_timeout),
+        parts_per_object=min(per_object, budget),
+        preserve_metadata=settings.preserve_metadata,
+        storage_class=settings.destination_class,
+        copy_tags=settings.copy_tags,
+        provenance=settings.provenance,
+        sync_deletes=settings.sync_deletes,
+        verify_twice=settings.verify_md5_twice,
+        clean_unfinished=settings.clean_unfinished_upload,
+        read_by_version=settings.get_with_version_id,
+        update_version=settings.update_version_id,
+        late_write_grace=float(settings.late_write_grace),
+    )
+
+
+def runner_options(
+    settings: Settings, *, until_empty: bool = False, max_jobs: int | None = None
+) -> RunnerOptions:
+    """The engine's options for serving the queue."""
+    budget = connections(settings)
+    objects = settings.max_parallel_file or budget * _MESSAGES_PER_CONNECTION
+    return RunnerOptions(
+        in_flight=max(10, objects),
+        receivers=max(1, min(_MOST_RECEIVERS, budget // _CONNECTIONS_PER_RECEIVER)),
+        wait=float(settings.receive_wait),
+        lease=float(settings.lease_seconds),
+        max_receives=settings.max_receives,
+        drain=float(settings.drain_seconds),
+        breaker_failures=settings.circuit_breaker,
+        breaker_pause=float(settings.circuit_pause),
+        until_empty=until_empty,
+        max_jobs=max_jobs,
+    )
+
+
+@asynccontextmanager
+async def open_stores(settings: Settings, environ: Mapping[str, str]) -> AsyncIterator[Stores]:
+    """The two stores, their keys not yet read."""
+    bundle = str(settings.ca_bundle or environ.get("AWS_CA_BUNDLE") or "")
+    client = Client(
+        max_idle=connections(settings),
+        tls=tls_context(bundle),
+        proxies=Proxies.from_environment(environ),
+    )
+    try:
+        keys = providers(settings, environ)
+        source = await _source_store(settings, environ, client, keys.source)
+        destination = _store(
+            settings, client, keys.destination, settings.dest_endpoint, settings.dest_dialect
+        )
+        yield Stores(client, source, destination, keys)
+    finally:
+        await client.close()
+
+
+async def _source_store(
+    settings: Settings, environ: Mapping[str, str], client: Client, keys: CredentialProvider
+) -> S3Store:
+    """AWS's endpoint variables hold where the configuration leaves the source's to its default."""
+    endpoint, dialect = settings.src_endpoint, settings.src_dialect
+    given = settings.given.get("SrcEndPointURL")
+    own = given is None or given.where == "default"
+    overridden = "AWS_ENDPOINT_URL_S3" in environ or "AWS_ENDPOINT_URL" in environ
+    if not endpoint or (own and overridden):
+        region = (await keys.credentials()).region
+        endpoint, _ = await aws_endpoint("s3", region, settings.src_profile, environ)
+        dialect = dialect_for(endpoint).name
+    return _store(settings, client, keys, endpoint, dialect)
+
+
+def _store(
+    settings: Settings, client: Client, keys: CredentialProvider, endpoint: str, dialect: str
+) -> S3Store:
+    return S3Store(
+        client=client,
+        credentials=keys,
+        endpoint=endpoint,
+        dialect=BY_NAME[dialect],
+        addressing=settings.addressing_style,
+        clock=SystemClock(),
+    )
+
+
+def destination_dialect(settings: Settings) -> S3Dialect:
+    """The facts about the configured destination."""
+    return BY_NAME[settings.dest_dialect]
+
+
+async def open_queue(
+    settings: Settings, environ: Mapping[str, str], client: Client, keys: CredentialProvider
+) -> SqsQueue:
+    """The message queue, looked up."""
+    region = (await keys.credentials()).region
+    endpoint, region = await aws_endpoint("sqs", region, settings.src_profile, environ)
+    return await SqsQueue.open(
+        name_or_url=settings.queue_name,
+        client=client,
+        credentials=keys,
+        endpoint=endpoint,
+        region=region,
+        dead_letter=settings.dead_letter_queue,
+        clock=SystemClock(),
+    )
+
+
+async def open_ledger(
+    settings: Settings,
+    environ: Mapping[str, str],
+    client: Client,
+    keys: CredentialProvider,
+    *,
+    instance: str,
+) -> DynamoLedger | None:
+    """The job table, or None where none is configured."""
+    if not settings.table_name:
+        return None
+    region = (await keys.credentials()).region
+    endpoint, region = await aws_endpoint("dynamodb", region, settings.src_profile, environ)
+    return DynamoLedger(
+        table=settings.table_name,
+        client=client,
+        credentials=keys,
+        endpoint=endpoint,
+        region=region,
+        instance=instance,
+        clock=SystemClock(),
+    )
+
+
+@asynccontextmanager
+async def open_worker(
+    settings: Settings,
+    environ: Mapping[str, str],
+    *,
+    until_empty: bool = False,
+    max_jobs: int | None = None,
+    observers: Sequence[TransferObserver] = (),
+) -> AsyncIterator[WorkerParts]:
+    """Everything a worker process needs, connected and looked up."""
+    statistics = Statistics()
+    observer = Observers((LogObserver(), statistics, *observers))
+    async with open_stores(settings, environ) as stores:
+        queue, (instance, ledger) = await asyncio.gather(
+            open_queue(settings, environ, stores.client, stores.keys.queue),
+            _named_ledger(settings, environ, stores, observer),
+        )
+        _tell(queue)
+        options = runner_options(settings, until_empty=until_empty, max_jobs=max_jobs)
+        runner = _runner(
+            settings, stores, queue=queue, ledger=ledger, options=options, observer=observer
+        )
+        yield WorkerParts(runner, statistics, instance)
+
+
+async def _named_ledger(
+    settings: Settings, environ: Mapping[str, str], stores: Stores, observer: TransferObserver
+) -> tuple[str, JobLedger | None]:
+    local = settings.job_type is JobType.ENV
+    environ_for_name = {"NO_GCE_CHECK": "true", "AWS_EC2_METADATA_DISABLED": "true"}
+    instance = await instance_name(environ_for_name if local else environ)
+    ledger = await open_ledger(
+        settings, environ, stores.client, stores.keys.table, instance=instance
+    )
+    if ledger is None:
+        return instance, None
+    for remark in await ledger.check():
+        write(logging.INFO, f"ledger: {remark}", {"event": "ledger", "remark": remark})
+    return instance, SoftLedger(ledger, observer)
+
+
+def _tell(queue: SqsQueue) -> None:
+    if not queue.dead_letter_queue:
+        text = (
+            "the queue has no dead-letter queue: messages that cannot be carried out stay in it; "
+            "give it a redrive policy or set dead_letter_queue_name"
+        )
+        write(logging.WARNING, text, {"event": "no-dead-letter-queue", "message": text})
+
+
+def _runner(
+    settings: Settings,
+    stores: Stores,
+    *,
+    queue: SqsQueue,
+    ledger: JobLedger | None,
+    options: RunnerOptions,
+    observer: TransferObserver,
+) -> Runner:
+    clock = SystemClock()
+    copying = copy_options(settings)
+    context = Context(
+        source=stores.source,
+        destination=stores.destination,
+        ledger=ledger,
+        options=copying,
+        observer=observer,
+        clock=clock,
+        slots=asyncio.Semaphore(connections(settings)),
+    )
+    rule = DestinationRule(settings.default_bucket, settings.default_prefix)
+    ignored = _Ignored(settings)
+    return Runner(
+        queue=queue,
+        copier=Copier(context),
+        ledger=ledger,
+        decode=lambda body: decode(body, rule),
+        ignored=ignored,
+        options=options,
+        write_interval=stores.destination.dialect.write_interval,
+        late_write_grace=copying.late_write_grace,
+        clock=clock,
+        observer=observer,
+    )
+
+
+class _Ignored:
+    """The pattern that keeps an object from being copied, or None."""
+
+    def __init__(self, settings: Settings) -> None:
+        self._file: IgnoreFile | None = None
+        if settings.ignore_list is not None:
+            self._file = IgnoreFile(settings.ignore_list, clock=SystemClock(), report=_report)
+
+    def __call__(self, ref: ObjectRef) -> str | None:
+        """Look the object up."""
+        return None if self._file is None else self._file.current().match(ref.bucket, ref.key)
+
+
+def _report(text: str) -> None:
+    write(logging.WARNING, text, {"event": "ignore-list", "message": text})
+
