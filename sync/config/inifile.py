@@ -17,7 +17,7 @@ from sync.config.keys import BY_NAME, SECTIONS, Key
 from sync.config.settings import Given
 
 _SECTION: Final = re.compile(r"\[([^\]]*)\]\s*([#;].*)?")
-_OPTION: Final = re.compile(r"([^\s=:\[][^=:]*?)\s*[=:](.*)")
+_OPTION: Final = re.compile(r"([^\s=:\[][^=:]*)[=:](.*)")
 _REMARK: Final = re.compile(r"(^|\s)[#;].*")
 _QUOTED: Final = re.compile(r"""(["'])(?P<inner>.*?)\1\s*([#;].*)?""")
 
@@ -91,7 +91,7 @@ class _Reader:
         elif indented and self._last and not self._names_key(option):
             self._continue(self._last, body)
         elif option:
-            self._option(where, option[1], option[2])
+            self._option(where, option[1].rstrip(), option[2])
         elif not (indented and self._unknown):
             self._fault(f"{where}: neither [section] nor key = value; remark lines begin with #")
 
@@ -123,7 +123,7 @@ class _Reader:
         self._parsed.given[key.name] = Given(f"{given.text} {clean_value(body)}", given.where)
 
     def _names_key(self, option: re.Match[str] | None) -> bool:
-        return option is not None and "=" in option[0] and option[1].lower() in BY_NAME
+        return option is not None and "=" in option[0] and option[1].rstrip().lower() in BY_NAME
 
     def _fault(self, text: str) -> None:
         self._parsed.faults.append(text)

@@ -56,7 +56,7 @@ _PARAMETER: Final = Text(
     "the name of a parameter in AWS Systems Manager, or empty", r"[A-Za-z0-9_.\-/]*"
 )
 _BUCKET: Final = Text(
-    "a bucket's name (3 to 222 small letters, digits, -, _ and .), without a prefix",
+    "a bucket's name (3 to 222 letters, digits, -, _ and .), without a prefix",
     r"|[A-Za-z0-9][A-Za-z0-9._-]{1,220}[A-Za-z0-9]",
 )
 _CLASS: Final = Text(
@@ -145,7 +145,7 @@ _MODE: Final = (
         "written stays and is resumed."),
     Key("Mode", "LeaseSeconds", "lease_seconds", _seconds(10, 43200), "120",
         "How long a message is held at a time; the worker renews it while it works. A worker "
-        "that dies gives its messages free after this time, whatever the queue's own "
+        "that dies sets its messages free after this time, whatever the queue's own "
         "visibility time-out is."),
     Key("Mode", "MaxReceives", "max_receives", Whole(1, 1000, "receives"), "12",
         "A message that failed this often goes to the dead-letter queue."),

@@ -189,7 +189,7 @@ class SecretName:
 class ClassMap(_Plain):
     """``SOURCE_CLASS:DESTINATION_CLASS`` pairs with commas between."""
 
-    allowed: str = "pairs like STANDARD_IA:NEARLINE, GLACIER_IR:COLDLINE"
+    allowed: str = "pairs like STANDARD_IA:NEARLINE, GLACIER_IR:COLDLINE, or empty"
 
     def parse(self, text: str) -> tuple[tuple[str, str], ...]:
         """The pairs in their order."""
@@ -207,7 +207,7 @@ class ClassMap(_Plain):
 class FilePath(_Plain):
     """A path of this machine, or nothing."""
 
-    allowed: str = field(default="a path")
+    allowed: str = field(default="a path, or empty")
 
     def parse(self, text: str) -> PurePath | None:
         """The path as written."""

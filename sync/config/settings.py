@@ -17,9 +17,7 @@ DEFAULT_PARAMETER: Final = "s3_migration_credentials"
 
 # Google's classes by price and access pattern beside Amazon's; the archive classes of S3
 # have to be restored before they can be read at all.
-GCS_CLASSES: Final = frozenset(
-    {"STANDARD", "NEARLINE", "COLDLINE", "ARCHIVE", "MULTI_REGIONAL", "REGIONAL"}
-)
+GCS_CLASSES: Final = frozenset({"STANDARD", "NEARLINE", "COLDLINE", "ARCHIVE"})
 _GCS_CLASS_MAP: Final = {
     "REDUCED_REDUNDANCY": "STANDARD",
     "INTELLIGENT_TIERING": "STANDARD",

@@ -8,7 +8,8 @@ from pathlib import Path
 
 import pytest
 
-from sync.config import CONFIG_VARIABLE, KEYS, JobType, Key, Settings, load
+import sync.config
+from sync.config import CONFIG_VARIABLE, KEYS, JobType, Key, Settings, find, load
 from sync.errors import ConfigError
 
 MIB = 1024 * 1024
@@ -220,6 +221,17 @@ def test_a_file_that_cannot_be_read_is_a_fault(tmp_path: Path) -> None:
     assert "No such file" in faults_of(None, {CONFIG_VARIABLE: str(tmp_path / "gone.ini")})[0]
 
 
+def test_sections_in_any_case_colons_and_remarks_behind_sections(tmp_path: Path) -> None:
+    text = "[basic]  # where\nDes_bucket_default: here\n[MODE]\n  MaxRetry   =   7\n"
+    settings = load(write(tmp_path, text), {})
+    assert (settings.default_bucket, settings.max_retry) == ("here", 7)
+
+
+def test_a_line_of_blanks_without_end_takes_no_time(tmp_path: Path) -> None:
+    text = "[Basic]\na" + " " * 200_000 + "b\n"
+    assert len(faults_of(write(tmp_path, text))) == 1
+
+
 def test_continued_values_and_indented_options(tmp_path: Path) -> None:
     text = """\
 [Mode]
@@ -265,6 +277,11 @@ def test_the_file_is_found_in_the_order_documented(tmp_path: Path) -> None:
     assert load(None, {}).default_bucket == "here"
     assert load(None, {CONFIG_VARIABLE: str(named)}).default_bucket == "named"
     assert load(tmp_path / "config.ini", {CONFIG_VARIABLE: str(named)}).default_bucket == "here"
+
+
+def test_in_a_clone_the_shipped_file_is_found_from_anywhere() -> None:
+    found = find({})
+    assert found == Path(sync.config.__file__).parents[2] / "config.ini"
 
 
 def test_without_any_file_the_defaults_hold_and_a_note_says_so(
