@@ -105,7 +105,7 @@ def test_a_dead_letter_says_why_in_attributes_boto3_can_read(aws: MotoAws) -> No
     assert message["Body"] == "body \U0001f600"
     texts = {name: a["StringValue"] for name, a in message["MessageAttributes"].items()}
     assert texts["reason"].startswith("bad\ufffd key\ufffd")
-    assert len(texts["reason"]) == 100
+    assert len(texts["reason"]) == 1000
     assert texts["code"] == "KeyNotAllowed"
     assert texts["receive_count"] == "1"
     assert texts["who"] == "sender"

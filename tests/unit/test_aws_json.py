@@ -3,9 +3,13 @@ from __future__ import annotations
 import asyncio
 import json
 import zlib
+from datetime import UTC, datetime
 from typing import Any
 
 import pytest
+from botocore.auth import SigV4Auth
+from botocore.awsrequest import AWSRequest
+from botocore.credentials import Credentials
 from support.scripted_aws import (
     Answer,
     Keys,
@@ -71,6 +75,27 @@ def test_a_call_is_a_signed_post_of_json() -> None:
     assert headers["x-amz-target"] == "AmazonSQS.DoIt"
     assert "/eu-west-1/sqs/aws4_request" in headers["authorization"]
     assert request.body == '{"Key":"ü"}'.encode()
+
+
+def test_the_signature_is_the_one_botocore_would_make(monkeypatch: pytest.MonkeyPatch) -> None:
+    bench = Bench(ok())
+    bench.call({"QueueUrl": "http://x/1/q", "Body": "ü"})
+    request = bench.service.asked[0].request
+    sent = {name.lower(): value for name, value in request.headers}
+    names = ("content-type", "x-amz-target", "x-amz-content-sha256")
+    theirs = AWSRequest(
+        method="POST",
+        url="http://127.0.0.1:9/",
+        data=request.body,
+        headers={name: sent[name] for name in names if name in sent},
+    )
+    at = datetime.fromtimestamp(bench.clock.now, UTC)
+    monkeypatch.setattr("botocore.auth.get_current_datetime", lambda: at)
+    keys = Credentials("AKIDTEST0", "very-secret", "session-token")
+    SigV4Auth(keys, "sqs", "eu-west-1").add_auth(theirs)
+    assert sent["authorization"] == theirs.headers["Authorization"]
+    assert sent["x-amz-date"] == theirs.headers["X-Amz-Date"]
+    assert sent["x-amz-security-token"] == "session-token"
 
 
 def test_the_signature_covers_the_real_body() -> None:
