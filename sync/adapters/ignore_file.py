@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 from collections.abc import Callable
 from pathlib import Path
+from threading import Lock
 
 from sync.errors import ConfigError
 from sync.ignore import IgnoreList
@@ -13,11 +14,18 @@ from sync.ports import Clock
 _Signature = tuple[int, int, int]
 
 
+def _at_once(work: Callable[[], None]) -> None:
+    work()
+
+
 class IgnoreFile:
     """Keeps the list of a file, and looks at most once in ``every`` seconds for a new one.
 
     A file that cannot be read, is not UTF-8, or has vanished leaves the last good list in
-    force; ``report`` is told so once for each new fault. On start, no file is an empty list
+    force; ``report`` is told so once for each new fault. A look and the reading go through
+    ``run``: hand in an executor's submit to keep them, and ``report``, off the event loop's
+    thread (50,000 lines take a second or two to read); ``current`` then gives the old list
+    until the new one is ready. On start, no file is an empty list
     (and a report), and one that cannot be read is a ConfigError: nobody wants objects
     copied because the list of exceptions was not understood.
     """
@@ -29,11 +37,14 @@ class IgnoreFile:
         clock: Clock,
         report: Callable[[str], None],
         every: float = 5.0,
+        run: Callable[[Callable[[], None]], object] = _at_once,
     ) -> None:
         self._path = Path(path)
         self._clock = clock
         self._report = report
         self._every = every
+        self._run = run
+        self._looking = Lock()
         self._list = IgnoreList()
         self._seen: _Signature | None = None
         self._fault = ""
@@ -45,7 +56,7 @@ class IgnoreFile:
         now = self._clock.monotonic()
         if now >= self._next_look:
             self._next_look = now + self._every
-            self._look()
+            self._run(self._look)
         return self._list
 
     def _start(self) -> None:
@@ -59,12 +70,17 @@ class IgnoreFile:
             ) from None
 
     def _look(self) -> None:
+        """One look; none while an earlier one is still reading."""
+        if not self._looking.acquire(blocking=False):
+            return
         try:
             if self._signature(self._path.stat()) != self._seen:
                 self._load()
             self._fault = ""
         except (OSError, UnicodeDecodeError) as error:
             self._complain(f"ignore list {self._path}: {error}; the last good one stays in force")
+        finally:
+            self._looking.release()
 
     def _load(self) -> None:
         """Read and parse; the signature is of the very file read, from before reading it."""

@@ -10,7 +10,7 @@ from __future__ import annotations
 from bisect import bisect_right
 from collections.abc import Iterator, Mapping, Sequence
 
-from sync.ignore.filing import Anchor, Entry, Group, Place, best, file_entries, grams
+from sync.ignore.filing import Anchor, Group, Place, best, file_rules, grams
 from sync.ignore.patterns import Rule, read_line
 
 _NONE = -1
@@ -27,11 +27,11 @@ class IgnoreList:
 
     def __init__(self, rules: Sequence[Rule] = ()) -> None:
         self._rules = tuple(rules)
-        groups = file_entries([Entry(at, rule) for at, rule in enumerate(self._rules)])
-        self._beginnings = _Beginnings(_of_place(groups, Place.BEGINS))
-        self._endings = _Beginnings(_of_place(groups, Place.ENDS))
-        self._middles = _Middles(_of_place(groups, Place.HOLDS))
-        self._always = _of_place(groups, Place.ALWAYS).get("", [])
+        groups = file_rules(self._rules)
+        self._beginnings = _Beginnings(_of_place(groups, "begins"))
+        self._endings = _Beginnings(_of_place(groups, "ends"))
+        self._middles = _Middles(_of_place(groups, "holds"))
+        self._always = _of_place(groups, "always").get("", [])
 
     @classmethod
     def parse(cls, text: str) -> IgnoreList:
@@ -73,7 +73,7 @@ class IgnoreList:
 
 
 def _of_place(groups: Mapping[Anchor, Group], place: Place) -> dict[str, Group]:
-    return {anchor.text: group for anchor, group in groups.items() if anchor.place is place}
+    return {anchor.text: group for anchor, group in groups.items() if anchor.place == place}
 
 
 class _Beginnings:

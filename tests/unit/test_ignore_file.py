@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
@@ -102,3 +103,17 @@ def test_an_unreadable_file_at_start_is_a_configuration_fault(tmp_path: Path) ->
     (tmp_path / "list.txt").write_bytes(b"\xff\xfe\x00")
     with pytest.raises(ConfigError, match=r"list\.txt.*UTF-8"):
         Watched(tmp_path / "list.txt")
+
+
+def test_a_look_can_be_handed_to_an_executor(tmp_path: Path) -> None:
+    path = tmp_path / "list.txt"
+    path.write_text("old", "utf-8")
+    clock, handed = FakeClock(), list[Callable[[], None]]()
+    file = IgnoreFile(path, clock=clock, report=lambda _text: None, run=handed.append)
+    path.write_text("b/k and more", "utf-8")
+    clock.now += 6
+    assert file.current().match("old", "k") == "old"
+    assert len(handed) == 1
+    handed[0]()
+    assert file.current().match("old", "k") is None
+    assert len(file.current()) == 1
