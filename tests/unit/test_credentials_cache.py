@@ -120,6 +120,9 @@ def test_a_refusal_during_a_reading_leads_to_another(
         clock.at += 5
         await provider.credentials()
         assert store.readings == 2
+        clock.at += 60
+        await provider.credentials()
+        assert store.readings == 2, "the refusal has been answered"
 
     run(scenario())
 
