@@ -253,27 +253,34 @@ class S3Store:
 
     async def uploads(self, ref: ObjectRef) -> list[Upload]:
         """Open uploads of exactly this key, the latest begun first."""
+        try:
+            found = await self._uploads(ref, encoded=False)
+        except XmlFault:
+            found = await self._uploads(ref, encoded=True)
+        found.sort(key=lambda entry: entry.initiated, reverse=True)
+        return [Upload(ref, entry.upload_id, entry.initiated) for entry in found]
+
+    async def _uploads(self, ref: ObjectRef, *, encoded: bool) -> list[UploadEntry]:
+        """Plain keys first: RGW encodes them here without saying so, SeaweedFS says so and does
+        not. Encoded only where a key holds characters that XML cannot.
+        """
+        encoding = (("encoding-type", "url"),) if encoded else ()
         found: list[UploadEntry] = []
         markers: tuple[tuple[str, str], ...] = ()
         while True:
-            query = (
-                ("uploads", ""),
-                ("encoding-type", "url"),
-                ("max-uploads", _PAGE),
-                ("prefix", ref.key),
-                *markers,
+            query = (("uploads", ""), *encoding, ("max-uploads", _PAGE), ("prefix", ref.key))
+            call = Call("ListMultipartUploads", "GET", ref.bucket, query=(*query, *markers))
+            reply = await self._session.send(call)
+            page = (
+                _parsed(call, parse_uploads, reply.body) if encoded else parse_uploads(reply.body)
             )
-            call = Call("ListMultipartUploads", "GET", ref.bucket, query=query)
-            page = _parsed(call, parse_uploads, (await self._session.send(call)).body)
             found += [entry for entry in page.entries if entry.key == ref.key]
             following = (("key-marker", page.key_marker), ("upload-id-marker", page.upload_marker))
             # The listing is sorted by key, so the exact key comes before all longer ones.
             past = any(entry.key != ref.key for entry in page.entries)
             if past or not page.key_marker or following == markers:
-                break
+                return found
             markers = following
-        found.sort(key=lambda entry: entry.initiated, reverse=True)
-        return [Upload(ref, entry.upload_id, entry.initiated) for entry in found]
 
     async def parts(self, upload: Upload) -> list[UploadedPart]:
         """All parts of an open upload, by number. NoSuchUpload where it is not open."""

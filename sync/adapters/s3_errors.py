@@ -119,7 +119,10 @@ _BY_STATUS: Final[dict[int, type[SyncError]]] = {
 
 @dataclass(frozen=True, slots=True)
 class Refusal:
-    """A reply that is not the wanted one. ``subject`` is bucket/key; header names lower case."""
+    """A reply that is not the wanted one. ``subject`` is bucket/key; header names lower case.
+
+    ``versioned``: a certain version was asked for; ``of_upload``: a multipart upload was named.
+    """
 
     operation: str
     subject: str
@@ -127,6 +130,7 @@ class Refusal:
     headers: Mapping[str, str] = field(default_factory=dict)
     body: ErrorBody | None = None
     versioned: bool = False
+    of_upload: bool = False
 
     @property
     def code(self) -> str:
@@ -181,17 +185,26 @@ def http_date(text: str) -> float | None:
 
 def _kind(refusal: Refusal) -> type[SyncError]:
     known = _BY_CODE.get(refusal.code)
+    if known is NotFound:
+        return _missing(refusal)
     if known is not None:
         return known
     if refusal.status == _METHOD_NOT_ALLOWED and _delete_marker(refusal):
         return NoSuchVersion
-    if refusal.status == _NOT_FOUND and refusal.versioned:
-        return NoSuchVersion
+    if refusal.status == _NOT_FOUND:
+        return _missing(refusal)
     if refusal.status == _OK:
         # Complete answers 200 first and may then report anything; nothing is lost by asking.
         return TransientStoreError
     fallback = TransientStoreError if refusal.status >= _SERVER_ERROR else RequestRefused
     return _BY_STATUS.get(refusal.status, fallback)
+
+
+def _missing(refusal: Refusal) -> type[NotFound]:
+    # RGW says NoSuchKey of uploads and versions as well.
+    if refusal.of_upload:
+        return NoSuchUpload
+    return NoSuchVersion if refusal.versioned else NotFound
 
 
 def _delete_marker(refusal: Refusal) -> bool:

@@ -65,6 +65,11 @@ class Call:
         """True where a certain version is asked for."""
         return any(name in {"versionId", "generation"} for name, _ in self.query)
 
+    @property
+    def of_upload(self) -> bool:
+        """True where a multipart upload is named."""
+        return any(name == "uploadId" for name, _ in self.query)
+
 
 class S3Session:
     """Signs, sends, and translates refusals for one endpoint. Safe for many tasks at once."""
@@ -123,6 +128,7 @@ class S3Session:
             headers=headers,
             body=parse_error(body) if body else None,
             versioned=call.versioned,
+            of_upload=call.of_upload,
         )
 
     @property

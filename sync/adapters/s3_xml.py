@@ -143,7 +143,7 @@ def parse_complete(body: bytes) -> CompleteBody:
 
 def parse_parts(body: bytes) -> PartsPage:
     """One page of an upload's parts."""
-    root = _expected(body, "ListPartsResult")
+    root = _expected(body, "ListPartsResult", "ListPartsResponse")
     parts = tuple(
         UploadedPart(
             _number(part, "PartNumber"),
@@ -222,10 +222,10 @@ def _root(body: bytes) -> Element:
         raise XmlFault("the reply's body is not XML") from error
 
 
-def _expected(body: bytes, name: str) -> Element:
+def _expected(body: bytes, *names: str) -> Element:
     root = _root(body)
-    if _local(root) != name:
-        raise XmlFault(f"the reply's body is <{_local(root)[:40]}>, not <{name}>")
+    if _local(root) not in names:
+        raise XmlFault(f"the reply's body is <{_local(root)[:40]}>, not <{names[0]}>")
     return root
 
 
@@ -268,5 +268,19 @@ def _key_decoder(root: Element) -> _Decoder:
 
 
 def concatenated(pages: Sequence[PartsPage]) -> list[UploadedPart]:
-    """All parts of all pages, by number."""
-    return sorted((part for page in pages for part in page.parts), key=lambda part: part.number)
+    """All parts of all pages, by number, each number once.
+
+    SeaweedFS lists a part that was sent again beside the one it replaced: the later one counts,
+    and where their times do not tell which that is, neither does.
+    """
+    found: dict[int, UploadedPart] = {}
+    unclear: set[int] = set()
+    for part in sorted((p for page in pages for p in page.parts), key=lambda p: p.last_modified):
+        other = found.get(part.number)
+        tied = other is not None and other.last_modified == part.last_modified
+        if other is not None and tied and other.etag != part.etag:
+            unclear.add(part.number)
+        else:
+            unclear.discard(part.number)
+        found[part.number] = part
+    return [found[number] for number in sorted(found) if number not in unclear]

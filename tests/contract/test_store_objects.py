@@ -8,8 +8,8 @@ from collections.abc import AsyncIterator
 from typing import Any
 
 import pytest
-
 from support.stores import Subject
+
 from sync.checksums import BytesStream, Digester, DigestingStream, agreement, disagreement
 from sync.errors import (
     CredentialsRejected,
@@ -56,6 +56,7 @@ HOSTILE = [
     "folder/",
     "folder//",
     "~tilde*(star)!,;:@$[]{}|^`",
+    "/".join(["w" * 200] * 5),
     "x" * 1024,
     "é" * 512,
 ]
@@ -243,6 +244,8 @@ def test_a_missing_bucket_is_not_a_missing_object(subject: Subject) -> None:
             await store.head(ref)
         with pytest.raises(NoSuchBucket):
             await content(store, ref)
+        if subject.traits.makes_missing_buckets:
+            return
         with pytest.raises(NoSuchBucket):
             await store.put(ref, stream(b"abc"), ObjectHeaders())
         with pytest.raises(NoSuchBucket):

@@ -78,7 +78,7 @@ def running(command: Sequence[str], *, folder: Path, name: str) -> Iterator[Call
             stdout=sink,
             stderr=subprocess.STDOUT,
             cwd=folder,
-            preexec_fn=_die_with_parent,
+            preexec_fn=_die_with_parent,  # noqa: PLW1509  one system call, from the main thread
         )
 
     def check() -> None:
@@ -125,7 +125,10 @@ def seaweedfs() -> Iterator[S3Server]:
     with fresh_folder("weed") as folder:
         command = [str(_beside_python("weed")), "-logtostderr=true", "server"]
         for index, name in enumerate(names):
-            command += [f"-{name}.port={ports[2 * index]}", f"-{name}.port.grpc={ports[2 * index + 1]}"]
+            command += [
+                f"-{name}.port={ports[2 * index]}",
+                f"-{name}.port.grpc={ports[2 * index + 1]}",
+            ]
         command += _weed_options(folder)
         endpoint = f"http://127.0.0.1:{ports[6]}"
         with running(command, folder=folder, name="weed") as check:

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import asyncio
 import uuid
-from collections.abc import AsyncIterator, Awaitable, Callable
+from collections.abc import AsyncIterator, Awaitable, Callable, Coroutine, Iterable
 from contextlib import AbstractAsyncContextManager, asynccontextmanager
 from dataclasses import dataclass, replace
 from typing import Any, Protocol, TypeVar
@@ -16,8 +16,8 @@ from typing import Any, Protocol, TypeVar
 import boto3
 import pytest
 from botocore.config import Config
-
 from support.servers import S3Server
+
 from sync.adapters.dialects import GENERIC, S3Dialect
 from sync.adapters.memory import MEMORY_DIALECT, MemoryStore
 from sync.adapters.s3 import S3Store
@@ -38,12 +38,12 @@ class Traits:
 
     checks_md5: bool = True
     checks_signatures: bool = True
-    checks_parts: bool = True
+    tells_aborted_uploads: bool = True
     keeps_tags: bool = True
     keeps_raw_metadata: bool = True
     versions: bool = True
     lost_keys: frozenset[str] = frozenset()
-    keeps_torso: bool = False
+    makes_missing_buckets: bool = False
 
 
 @dataclass(frozen=True)
@@ -59,9 +59,7 @@ class Subject:
     version_bucket: Callable[[], str]
     traits: Traits = Traits()
 
-    def run(
-        self, test: Callable[[Any], Awaitable[T]], credentials: Credentials | None = None
-    ) -> T:
+    def run(self, test: Callable[[Any], Awaitable[T]], credentials: Credentials | None = None) -> T:
         """Run a test's coroutine with an open store."""
 
         async def main() -> T:
@@ -69,6 +67,17 @@ class Subject:
                 return await test(store)
 
         return asyncio.run(main())
+
+
+async def many(calls: Iterable[Coroutine[Any, Any, T]], *, at_once: int = 16) -> list[T]:
+    """Await calls, a few at a time."""
+    slots = asyncio.Semaphore(at_once)
+
+    async def one(call: Coroutine[Any, Any, T]) -> T:
+        async with slots:
+            return await call
+
+    return await asyncio.gather(*map(one, calls))
 
 
 class FixedCredentials:
@@ -128,9 +137,7 @@ def s3_subject(server: S3Server, dialect: S3Dialect, traits: Traits) -> Subject:
         bucket = f"contract-{uuid.uuid4().hex[:12]}"
         boto.create_bucket(Bucket=bucket)
         if versioned:
-            boto.put_bucket_versioning(
-                Bucket=bucket, VersioningConfiguration={"Status": "Enabled"}
-            )
+            boto.put_bucket_versioning(Bucket=bucket, VersioningConfiguration={"Status": "Enabled"})
         return bucket
 
     return Subject(
@@ -143,17 +150,29 @@ def s3_subject(server: S3Server, dialect: S3Dialect, traits: Traits) -> Subject:
     )
 
 
+# It keeps objects as files: empty and dotted path segments are folded or refused, and a name
+# that ends in a slash is a folder without content.
+_NO_PATHS = frozenset(
+    {
+        *("a//b", "/a", "//", "./a", "a/../b", "a/./b", "../up", "folder/", "folder//"),
+        *("back\\slash", "x" * 1024, "é" * 512),
+    }
+)
+
+
 def _seaweedfs(request: pytest.FixtureRequest) -> Subject:
-    return s3_subject(request.getfixturevalue("seaweedfs_server"), GENERIC, Traits())
+    traits = Traits(lost_keys=_NO_PATHS, makes_missing_buckets=True)
+    return s3_subject(request.getfixturevalue("seaweedfs_server"), GENERIC, traits)
 
 
 def _moto(request: pytest.FixtureRequest) -> Subject:
-    traits = Traits(checks_md5=False)
+    traits = Traits(checks_md5=False, tells_aborted_uploads=False)
     return s3_subject(request.getfixturevalue("moto_server"), GENERIC, traits)
 
 
 def _ceph(request: pytest.FixtureRequest) -> Subject:
-    return s3_subject(request.getfixturevalue("ceph_server"), GENERIC, Traits())
+    traits = Traits(tells_aborted_uploads=False)
+    return s3_subject(request.getfixturevalue("ceph_server"), GENERIC, traits)
 
 
 def _memory(_request: pytest.FixtureRequest) -> Subject:
