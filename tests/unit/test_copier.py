@@ -173,6 +173,27 @@ def test_an_overwrite_in_the_middle_never_mixes(versioned: bool, read_by_version
     run(main())
 
 
+def test_a_source_that_ignores_the_pin_is_not_believed() -> None:
+    async def main() -> None:
+        bench = Bench(parts_per_object=1)
+        bench.source.store(source("k"), BIG)
+        newer = BIG[::-1]
+        inner = bench.source.open
+
+        def ignoring(ref: ObjectRef, **how: Any) -> Any:
+            if bench.went(bench.target).count("part") == 5:
+                bench.source.store(source("k"), newer)
+            how.pop("if_match", None)
+            return inner(ref, **how)
+
+        bench.source.open = ignoring  # type: ignore[method-assign]
+        await bench.copy(size=len(BIG))
+        contents = {v.data for v in bench.target._versions(target("k"))}
+        assert contents == {newer}
+
+    run(main())
+
+
 def test_an_overwrite_after_the_write_is_copied_too() -> None:
     async def main() -> None:
         bench = Bench()
@@ -357,6 +378,20 @@ class TestResume:
             bench.source.store(source("k"), BIG)
             await cut_short(bench, after_parts=6)
             spoil_part(bench.target, 3)
+            result = await bench.copy(size=len(BIG))
+            assert bench.target.content(target("k")) == BIG
+            assert result.parts_reused == 5
+
+        run(main())
+
+    def test_a_kept_part_of_another_size_is_sent_again(self) -> None:
+        async def main() -> None:
+            bench = Bench(ledger=MemoryLedger(), parts_per_object=1)
+            bench.source.store(source("k"), BIG)
+            await cut_short(bench, after_parts=6)
+            upload = next(iter(bench.target.open_uploads.values()))
+            data, part = upload.parts[2]
+            upload.parts[2] = (data[:-1], replace(part, size=len(data) - 1))
             result = await bench.copy(size=len(BIG))
             assert bench.target.content(target("k")) == BIG
             assert result.parts_reused == 5
