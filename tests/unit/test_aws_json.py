@@ -183,8 +183,9 @@ def test_refused_credentials_are_read_anew_once() -> None:
     assert again.keys.refused == 1
 
 
-def test_an_error_never_quotes_what_was_signed() -> None:
-    text = "The request signature does not match\nx-amz-security-token:session-token"
+@pytest.mark.parametrize("between", ["\n", " "])
+def test_an_error_never_quotes_what_was_signed(between: str) -> None:
+    text = f"The request signature does not match{between}x-amz-security-token:session-token"
     bench = Bench(*[refused("SignatureDoesNotMatch", text, status=403)] * 2)
     assert "session-token" not in str(bench.fails(CredentialsRejected))
 

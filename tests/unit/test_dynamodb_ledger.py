@@ -227,6 +227,25 @@ def test_progress_is_written_seldom_and_the_last_word_wins() -> None:
     assert told == ["10", "50", "60"]
 
 
+def test_flush_writes_progress_that_is_not_due_yet(monkeypatch: pytest.MonkeyPatch) -> None:
+    bench = Bench(ok(), ok())
+
+    async def never(_seconds: float) -> None:
+        await asyncio.Event().wait()
+
+    monkeypatch.setattr(bench.clock, "sleep", never)
+
+    async def body(ledger: DynamoLedger) -> None:
+        await ledger.started(job(), RECORD)
+        await ledger.progressed(job(), replace(RECORD, part_crc32c={1: 1, 2: 2}))
+        await asyncio.sleep(0)
+        assert len(bench.service.asked) == 1
+        await ledger.flush()
+
+    bench.run(body)
+    assert bench.payloads[1]["ExpressionAttributeValues"][":lastTimeProgress"] == {"N": "20"}
+
+
 def test_progress_is_only_for_the_rows_own_upload() -> None:
     bench = Bench(refused("ConditionalCheckFailedException"))
 
