@@ -80,8 +80,18 @@ def _run_explain(arguments: argparse.Namespace) -> int:
     body = _read(arguments.file)
     lines = explain_body(body, load(arguments.config, os.environ))
     for line in lines:
-        print(json.dumps(line, ensure_ascii=False))
+        print(_json(line))
     return 1 if any(line["action"] == "reject" for line in lines) else 0
+
+
+def _json(value: object) -> str:
+    """Readable where the terminal can show it; a key may hold what no encoding has."""
+    text = json.dumps(value, ensure_ascii=False)
+    try:
+        text.encode(sys.stdout.encoding or "utf-8")
+    except UnicodeEncodeError:
+        return json.dumps(value)
+    return text
 
 
 def _read(name: str) -> str:
