@@ -161,7 +161,7 @@ class Client:
         site = self._site(request.origin)
         body = await joinable(request.body)
         head = _head(site, request, body)
-        self._watchdog.watch(limits)
+        self._watchdog.heed(limits)
         connection = site.take()
         if connection is None:
             connection = await self._dial(site, request, limits)
@@ -200,7 +200,10 @@ class Client:
     def _make(self) -> Connection:
         assert self._loop is not None
         return Connection(
-            loop=self._loop, buffers=self._buffers, on_made=self._open.add, on_lost=self._lost
+            loop=self._loop,
+            buffers=self._buffers,
+            on_made=self._watchdog.watch,
+            on_lost=self._lost,
         )
 
     async def _dial(self, site: _Site, request: Request, limits: Timeouts) -> Connection:

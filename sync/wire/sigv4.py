@@ -21,19 +21,29 @@ from sync.ports import Credentials
 UNSIGNED_PAYLOAD: Final = "UNSIGNED-PAYLOAD"
 EMPTY_HASH: Final = hashlib.sha256(b"").hexdigest()
 _ALGORITHM: Final = "AWS4-HMAC-SHA256"
-# Proxies and load balancers change these on the way (Google's front end Accept-Encoding).
+# Proxies and load balancers change, add or drop these on the way (Google's front end rewrites
+# Accept-Encoding).
 _NEVER_SIGNED: Final = frozenset(
-    (
+    [
         "accept-encoding",
         "authorization",
+        "baggage",
         "connection",
         "content-length",
         "expect",
         "host",
+        "keep-alive",
+        "proxy-authenticate",
+        "proxy-authorization",
+        "te",
+        "traceparent",
+        "tracestate",
+        "trailer",
         "transfer-encoding",
+        "upgrade",
         "user-agent",
         "x-amzn-trace-id",
-    )
+    ]
 )
 _UNRESERVED: Final = "-._~0123456789ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz"
 _PLAIN_NAME: Final = re.compile(r"[A-Za-z0-9._~-]*", re.ASCII).fullmatch

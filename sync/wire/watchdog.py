@@ -29,13 +29,16 @@ class Watchdog:
         self._period = _SLOWEST
         self._seen: Timeouts | None = None
 
-    def watch(self, limits: Timeouts) -> None:
-        """Go on looking, often enough for these limits."""
+    def heed(self, limits: Timeouts) -> None:
+        """Look often enough for these limits."""
         if limits is not self._seen:
             self._seen = limits
             self._quicken(min(limits.first_byte, limits.idle, limits.whole) / _SHARE)
-        if self._handle is None:
-            self._handle = self._loop.call_later(self._period, self._look)
+
+    def watch(self, connection: Connection) -> None:
+        """Look at this one too, for as long as it is in the set."""
+        self._connections.add(connection)
+        self._go_on()
 
     def stop(self) -> None:
         """Look no more."""
@@ -47,6 +50,11 @@ class Watchdog:
         if period < self._period:
             self._period = max(period, _FASTEST)
             self.stop()
+            self._go_on()
+
+    def _go_on(self) -> None:
+        if self._handle is None and self._connections:
+            self._handle = self._loop.call_later(self._period, self._look)
 
     def _look(self) -> None:
         now = self._loop.time()
@@ -55,5 +63,5 @@ class Watchdog:
                 connection.overdue()
             else:
                 connection.nudge()
-        again = bool(self._connections)
-        self._handle = self._loop.call_later(self._period, self._look) if again else None
+        self._handle = None
+        self._go_on()

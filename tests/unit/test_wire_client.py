@@ -643,7 +643,7 @@ def test_a_body_that_comes_slowly_is_waited_for_until_the_whole_is_too_long(worl
 
     async def test(client: Client, served: Scripted) -> None:
         got = 0
-        with pytest.raises(TransientStoreError, match="as a whole"):  # noqa: PT012  counts too
+        with pytest.raises(TransientStoreError, match="as a whole"):
             async with client.stream(get(served)) as response:
                 async for chunk in response.chunks():
                     got += len(chunk)
