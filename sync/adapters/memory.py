@@ -34,6 +34,7 @@ from sync.model import (
     ObjectHeaders,
     ObjectMeta,
     ObjectRef,
+    Outcome,
     TransferJob,
     TransferResult,
     Upload,
@@ -419,8 +420,9 @@ class MemoryLedger:
         self.records[str(job.source)] = record
 
     async def finished(self, result: TransferResult) -> None:
-        """Record the end."""
-        self.records.pop(str(result.job.source), None)
+        """Record the end; what failed keeps its upload for the next attempt."""
+        if result.outcome not in {Outcome.FAILED, Outcome.DEAD_LETTERED}:
+            self.records.pop(str(result.job.source), None)
         self.results[str(result.job.source)].append(result)
 
     async def flush(self) -> None:

@@ -236,14 +236,14 @@ class Runner:
         try:
             result = await self._result(job, state)
         except SyncError as error:
-            self._failed(job, state, error)
+            await self._failed(job, state, error)
             return Ending(job, error, state)
         except Exception as error:  # noqa: BLE001  a bug must cost one message, not the worker
             self._observer.event(
                 "bug", {"object": str(job.source), "trace": traceback.format_exc()}
             )
             fault = SyncError(f"unexpected {type(error).__name__}")
-            self._failed(job, state, fault)
+            await self._failed(job, state, fault)
             return Ending(job, fault, state)
         self._observer.job_finished(result)
         self.report.outcomes[result.outcome] += 1
@@ -272,23 +272,23 @@ class Runner:
             await self._ledger.finished(result)
         return result
 
-    def _failed(self, job: TransferJob, state: JobState, error: SyncError) -> None:
+    async def _failed(self, job: TransferJob, state: JobState, error: SyncError) -> None:
         self.breaker.failed(error, str(job.source))
         if isinstance(error, Draining):
             return
-        now = self._clock.time()
-        self._observer.job_finished(
-            TransferResult(
-                Outcome.FAILED,
-                job,
-                bytes_moved=state.bytes_moved,
-                parts_sent=state.parts_sent,
-                parts_reused=state.parts_reused,
-                finished_at=now,
-                reason=str(error),
-                error=type(error).__name__,
-            )
+        result = TransferResult(
+            Outcome.FAILED,
+            job,
+            bytes_moved=state.bytes_moved,
+            parts_sent=state.parts_sent,
+            parts_reused=state.parts_reused,
+            finished_at=self._clock.time(),
+            reason=str(error),
+            error=type(error).__name__,
         )
+        self._observer.job_finished(result)
+        if self._ledger is not None:
+            await self._ledger.finished(result)
 
     # --- the end ----------------------------------------------------------------------
 

@@ -142,6 +142,20 @@ def test_what_fails_time_and_again_is_dead_lettered_not_lost() -> None:
     virtual.run(main())
 
 
+def test_failures_are_recorded_in_the_ledger_too() -> None:
+    async def main() -> None:
+        ledger = MemoryLedger()
+        w = world(runner_options=small(max_receives=2), ledger=ledger)
+        w.source.store(source("k"), b"1")
+        w.queue.send(event(CREATED, "k", size=1))
+        w.target.interfere = always(TransientStoreError("reset"))
+        await finish(w.worker())
+        recorded = ledger.results[str(source("k"))]
+        assert [r.outcome for r in recorded] == [Outcome.FAILED, Outcome.FAILED]
+
+    virtual.run(main())
+
+
 def test_a_failed_hand_over_keeps_the_message() -> None:
     async def main() -> None:
         w = world()
