@@ -127,6 +127,9 @@ class MultipartCopy:
         work = _Work(job, state, meta.identity, pin, cut, upload, digests)
         if found:
             await self._keep_parts(work, found)
+        else:
+            detail = {"object": str(job.destination), "parts": cut.part_count}
+            context.observer.event("upload-begun", detail)
         if context.ledger:
             await context.ledger.started(job, work.record)
         state.touch()

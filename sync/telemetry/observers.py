@@ -10,7 +10,9 @@ from sync.model import Outcome, TransferResult
 from sync.ports import TransferObserver
 from sync.telemetry.lines import write
 
-_QUIET: Final = frozenset({"retry", "resumed", "nothing-to-do", "upload-aborted", "draining"})
+_QUIET: Final = frozenset(
+    {"retry", "resumed", "nothing-to-do", "upload-begun", "upload-aborted", "draining"}
+)
 _LOUD: Final = frozenset({"bug", "breaker-open", "not-dead-lettered"})
 
 
