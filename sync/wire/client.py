@@ -159,7 +159,9 @@ class Client:
             raise RuntimeError("the client is closed")
         limits = request.timeouts or self._timeouts
         site = self._site(request.origin)
-        body = await joinable(request.body)
+        body = request.body
+        if body is not None and not isinstance(body, bytes):
+            body = await joinable(body)
         head = _head(site, request, body)
         self._watchdog.heed(limits)
         connection = site.take()

@@ -17,12 +17,12 @@ _STEP: Final = 256 * 1024
 _MIB: Final = 1024 * 1024
 
 
-async def joinable(body: bytes | ByteStream | None) -> bytes | ByteStream | None:
+async def joinable(body: ByteStream) -> bytes | ByteStream:
     """A short stream as bytes: it can then go out with the head, and a second time.
 
     What the stream raises is raised here, before anything was sent.
     """
-    if body is None or isinstance(body, bytes) or body.length > SMALL_BODY:
+    if body.length > SMALL_BODY:
         return body
     pieces = [bytes(piece) async for piece in body]
     data = pieces[0] if len(pieces) == 1 else b"".join(pieces)

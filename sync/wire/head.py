@@ -12,6 +12,8 @@ from sync.wire.request import Request
 
 MAX_HEAD: Final = 64 * 1024
 MAX_HEADERS: Final = 200
+_NAMES_KEPT: Final = 500
+_NAMES: Final[dict[bytes, str]] = {}
 _SENDS_A_BODY: Final = frozenset(("PUT", "POST", "PATCH"))
 
 
@@ -54,65 +56,29 @@ class ReplyHead:
     ``length`` is the body's in bytes, None where it is ``chunked`` or ends with the connection.
     """
 
-    __slots__ = (
-        "_no_bytes",
-        "_parser",
-        "body_ended",
-        "chunked",
-        "extra",
-        "headers",
-        "keep_alive",
-        "length",
-        "on_header",
-        "pieces",
-        "status",
-    )
+    __slots__ = ("chunked", "headers", "keep_alive", "length", "status")
 
     def __init__(self, raw: bytes, method: str) -> None:
-        found: dict[bytes, bytes] = {}
-        # httptools calls the on_… attributes; this one without a step in Python.
-        self.on_header = found.__setitem__
-        self.pieces: list[bytes] = []
-        self.body_ended = False
-        self.extra = False
-        self._no_bytes = 0
-        self._parser = httptools.HttpResponseParser(self)
         lines = raw.count(b"\n") - 2
         if lines > MAX_HEADERS:
             raise Broken(f"the reply has more than {MAX_HEADERS} headers")
-        self._feed(raw)
-        self.headers = {
-            name.decode("latin-1").lower(): value.decode("latin-1") for name, value in found.items()
-        }
-        if len(self.headers) != lines:
-            self.headers = _with_repeated(raw)
-        self.status: int = self._parser.get_status_code()
-        version: str = self._parser.get_http_version()
+        collector = _Collector()
+        parser = httptools.HttpResponseParser(collector)
+        feed(parser, raw)
+        self.headers = headers = _decoded(collector.found)
+        if len(headers) != lines:
+            self.headers = headers = _with_repeated(raw)
+        self.status: int = parser.get_status_code()
+        self.chunked = False
+        self.length: int | None = None
         self._frame(method)
-        self.keep_alive = self._keeps_alive(version)
-
-    def feed_chunked(self, data: memoryview) -> bytes:
-        """Decode the next bytes of a chunked body. ``body_ended`` tells when it is over."""
-        self._feed(data)
-        joined = b"".join(self.pieces)
-        self.pieces.clear()
-        # Extensions and trailers carry no bytes of the body; without end they are an attack.
-        self._no_bytes = 0 if joined else self._no_bytes + len(data)
-        if self._no_bytes > MAX_HEAD:
-            raise Broken(f"more than {MAX_HEAD} bytes of a chunked reply without content")
-        return joined
-
-    def _feed(self, data: bytes | memoryview) -> None:
-        try:
-            self._parser.feed_data(data)
-        except (httptools.HttpParserError, httptools.HttpParserUpgrade) as error:
-            raise Broken(f"the reply is not HTTP ({_reason(error)})") from error
+        said = headers.get("connection", "").lower()
+        in_1_1 = parser.get_http_version() == "1.1"
+        self.keep_alive = "close" not in said if in_1_1 else "keep-alive" in said
 
     def _frame(self, method: str) -> None:
         length = self.headers.get("content-length")
         coding = self.headers.get("transfer-encoding")
-        self.chunked = False
-        self.length: int | None = None
         if _has_no_body(method, self.status):
             self.length = 0
         elif coding is not None:
@@ -126,42 +92,59 @@ class ReplyHead:
             raise Broken(f"the reply's framing is not understood (Transfer-Encoding: {coding!r})")
         self.chunked = True
 
-    def _keeps_alive(self, version: str) -> bool:
-        said = self.headers.get("connection", "").lower()
-        if version != "1.1":
-            return "keep-alive" in said
-        return "close" not in said
 
-    # httptools calls these by name.
+class _Collector:
+    """httptools calls the on_… attributes it finds; this one without a step in Python."""
 
-    def on_body(self, piece: bytes) -> None:
-        """Take a piece of a chunked body."""
-        self.pieces.append(piece)
+    __slots__ = ("found", "on_header")
 
-    def on_message_complete(self) -> None:
-        """Note the end of a chunked body."""
-        self.body_ended = True
-
-    def on_message_begin(self) -> None:
-        """Note bytes that follow the reply."""
-        self.extra = self.body_ended
+    def __init__(self) -> None:
+        self.found: dict[bytes, bytes] = {}
+        self.on_header = self.found.__setitem__
 
 
 class _Repeated:
     """Collects headers of which some come more than once."""
 
+    __slots__ = ("headers",)
+
     def __init__(self) -> None:
         self.headers: dict[str, str] = {}
 
     def on_header(self, name: bytes, value: bytes) -> None:
+        """Take one header."""
         key, text = name.decode("latin-1").lower(), value.decode("latin-1")
         headers = self.headers
         headers[key] = f"{headers[key]}, {text}" if key in headers else text
 
 
+def feed(parser: httptools.HttpResponseParser, data: bytes | memoryview) -> None:
+    """Parse; Broken where it is not HTTP."""
+    try:
+        parser.feed_data(data)
+    except (httptools.HttpParserError, httptools.HttpParserUpgrade) as error:
+        raise Broken(f"the reply is not HTTP ({_reason(error)})") from error
+
+
+def _decoded(found: dict[bytes, bytes]) -> dict[str, str]:
+    names = _NAMES
+    headers: dict[str, str] = {}
+    for name, value in found.items():
+        headers[names.get(name) or _name(name)] = value.decode("latin-1")
+    return headers
+
+
+def _name(name: bytes) -> str:
+    text = name.decode("latin-1").lower()
+    # Stores use few names; those of user metadata must not make this grow without end.
+    if len(_NAMES) < _NAMES_KEPT:
+        _NAMES[name] = text
+    return text
+
+
 def _with_repeated(raw: bytes) -> dict[str, str]:
     collector = _Repeated()
-    httptools.HttpResponseParser(collector).feed_data(raw)
+    feed(httptools.HttpResponseParser(collector), raw)
     return collector.headers
 
 

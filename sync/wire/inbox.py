@@ -10,6 +10,7 @@ import sys
 from typing import Final
 
 from sync.wire.buffers import SMALL, BufferPool
+from sync.wire.chunked import ChunkedBody
 from sync.wire.errors import Broken
 from sync.wire.head import MAX_HEAD, ReplyHead
 
@@ -32,6 +33,7 @@ class Inbox:
 
     __slots__ = (
         "_buffer",
+        "_chunked",
         "_decoded",
         "_end",
         "_left",
@@ -54,6 +56,7 @@ class Inbox:
         self._small = self._buffer = bytearray(SMALL)
         self._view = memoryview(self._buffer)
         self._start = self._end = self._scanned = self._left = self._pending = 0
+        self._chunked: ChunkedBody | None = None
         self._decoded: list[bytes] = []
         self._state = _IDLE
         self._method = ""
@@ -74,6 +77,7 @@ class Inbox:
         self._state = _IDLE
         self._start = self._end = self._pending = 0
         self._decoded.clear()
+        self._chunked = None
         self.full = False
         if self._buffer is not self._small:
             self._pool.give_back(self._buffer)
@@ -170,6 +174,7 @@ class Inbox:
         self._start = after
         self.head = head
         if head.chunked:
+            self._chunked = ChunkedBody(bytes(self._view[:after]))
             self._left, self._state = 1, _CHUNKED
             self._chunks_arrived()
             return True
@@ -195,14 +200,13 @@ class Inbox:
         return self._left == 0 or self._end - self._start >= size >> 1 or self.full
 
     def _chunks_arrived(self) -> bool:
-        head = self.head
-        assert head is not None
         if self._left:
-            data = head.feed_chunked(self._view[self._start : self._end])
+            assert self._chunked is not None
+            data = self._chunked.decode(self._view[self._start : self._end])
             self._decoded.append(data)
             self._pending += len(data)
-            self._left = 0 if head.body_ended else 1
-            self.clean = self.clean and not head.extra
+            self._left = 0 if self._chunked.ended else 1
+            self.clean = self.clean and not self._chunked.extra
         elif self._end > self._start:
             self.clean = False
         self._start = self._end = 0
