@@ -9,7 +9,6 @@ from __future__ import annotations
 
 from collections.abc import AsyncIterator, Callable, Sequence
 from contextlib import asynccontextmanager
-from dataclasses import dataclass
 from typing import Final, TypeVar
 
 from sync.adapters.dialects import S3Dialect
@@ -17,13 +16,13 @@ from sync.adapters.s3_errors import translate
 from sync.adapters.s3_headers import (
     content_md5,
     object_meta,
-    ranged_size,
     stored_checksums,
     whole_size,
     write_headers,
     write_receipt,
 )
 from sync.adapters.s3_place import parse_endpoint
+from sync.adapters.s3_read import opened
 from sync.adapters.s3_session import Call, S3Session
 from sync.adapters.s3_xml import (
     ObjectListing,
@@ -64,49 +63,13 @@ from sync.model import (
 )
 from sync.ports import ByteStream, Clock, CredentialProvider, SourceRead
 from sync.wire.client import Client, Reply
-from sync.wire.request import Response, Timeouts
+from sync.wire.request import Timeouts
 
-_PARTIAL: Final = 206
 _PAGE: Final = "1000"
 # Cloud Storage documents that completing "can take several minutes"; S3 says the same.
 _COMPLETE_TIMEOUTS: Final = Timeouts(first_byte=900.0, idle=600.0, whole=3600.0)
 
 _T = TypeVar("_T")
-
-
-@dataclass(frozen=True, slots=True)
-class _Read:
-    """An open read."""
-
-    meta: ObjectMeta
-    body: ByteStream
-
-
-class _Body:
-    """A reply's body as a ByteStream of a known length."""
-
-    __slots__ = ("_response", "_subject", "length")
-
-    def __init__(self, response: Response, length: int, subject: str) -> None:
-        self._response = response
-        self._subject = subject
-        self.length = length
-
-    def __aiter__(self) -> AsyncIterator[memoryview]:
-        """The connection counts where it knows the length; here where it does not."""
-        if self._response.content_length == self.length:
-            return self._response.chunks()
-        return self._counted()
-
-    async def _counted(self) -> AsyncIterator[memoryview]:
-        left = self.length
-        async for chunk in self._response.chunks():
-            left -= len(chunk)
-            if left < 0:
-                raise IntegrityError(f"{self._subject}: more than {self.length} bytes came")
-            yield chunk
-        if left:
-            raise TransientStoreError(f"{self._subject}: the body ended {left} bytes early")
 
 
 class S3Store:
@@ -166,7 +129,7 @@ class S3Store:
         """
         call = self._reading("GetObject", "GET", ref, if_match=if_match, byte_range=byte_range)
         async with self._session.stream(call) as response:
-            yield self._read(response, byte_range, call.subject)
+            yield opened(response, byte_range, subject=call.subject, dialect=self._dialect)
 
     async def tagging(self, ref: ObjectRef) -> str:
         """The tag set, URL-encoded (``a=1&b=2``), or "" (also where the store has no tags)."""
@@ -351,20 +314,6 @@ class S3Store:
         return Call(
             operation, method, ref.bucket, ref.key, self._version(ref), tuple(lines), unsigned
         )
-
-    def _read(
-        self, response: Response, byte_range: tuple[int, int] | None, subject: str
-    ) -> SourceRead:
-        headers, length = response.headers, response.content_length
-        if byte_range is None:
-            size = whole_size(headers, length, subject)
-            meta = object_meta(headers, size=size, dialect=self._dialect)
-            return _Read(meta, _Body(response, size, subject))
-        if response.status != _PARTIAL:
-            raise IntegrityError(f"{subject}: a part was asked for and the store sent the whole")
-        size = ranged_size(headers, byte_range, length, subject)
-        meta = object_meta(headers, size=size, dialect=self._dialect)
-        return _Read(meta, _Body(response, byte_range[1] - byte_range[0] + 1, subject))
 
     async def _explained(self, ref: ObjectRef, error: StoreError) -> SyncError:
         """Why a HEAD was refused: its reply has no body, so a GET of one byte is asked.
