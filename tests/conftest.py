@@ -25,6 +25,13 @@ def moto_server() -> Iterator[S3Server]:
 
 
 @pytest.fixture(scope="session")
+def gcs_server() -> Iterator[S3Server]:
+    """The strict stand-in for Cloud Storage."""
+    with servers.gcs_standin() as server:
+        yield server
+
+
+@pytest.fixture(scope="session")
 def ceph_server() -> Iterator[S3Server]:
     """Ceph's RADOS gateway; skips where it is not installed and cannot be."""
     reason = ceph.why_unavailable()

@@ -38,13 +38,15 @@ class S3Dialect(Dialect):
     host names follow AWS's scheme, so that a bucket may be part of the name and a region
     redirect can be followed. ``asks_checksums``: reads ask for the stored checksums by
     ``x-amz-checksum-mode``. ``asks_gzip``: reads accept gzip, without which the store unpacks
-    objects that are stored compressed. ``version_query`` and ``version_header`` name a version.
+    objects that are stored compressed. ``keeps_expires``: Expires is stored; where it is not, a
+    reply's is made up on the way. ``version_query`` and ``version_header`` name a version.
     """
 
     default_region: str = "us-east-1"
     regional_hosts: bool = False
     asks_checksums: bool = False
     asks_gzip: bool = False
+    keeps_expires: bool = True
     version_query: str = "versionId"
     version_header: str = "x-amz-version-id"
 
@@ -108,6 +110,8 @@ GCS: Final = S3Dialect(
     key_fault=gcs_key_fault,
     default_region="auto",
     asks_gzip=True,
+    # Source: Cloud Storage documentation, "Object metadata": no such fixed-key metadata.
+    keeps_expires=False,
     version_query="generation",
     version_header="x-goog-generation",
 )

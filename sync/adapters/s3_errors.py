@@ -10,6 +10,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from email.utils import parsedate_to_datetime
+from functools import lru_cache
 from typing import Final
 
 from sync.adapters.s3_xml import ErrorBody
@@ -175,8 +176,9 @@ def retry_after(headers: Mapping[str, str], *, now: float) -> float | None:
     return None if when is None else max(0.0, when - now)
 
 
+@lru_cache(maxsize=512)
 def http_date(text: str) -> float | None:
-    """POSIX timestamp of an HTTP date, or None."""
+    """POSIX timestamp of an HTTP date, or None. Kept: objects written together share it."""
     try:
         return parsedate_to_datetime(text).timestamp()
     except (ValueError, OverflowError):

@@ -32,6 +32,10 @@ _MD5_HEX: Final = re.compile(r"[0-9a-fA-F]{32}")
 _CONTENT_RANGE: Final = re.compile(r"bytes (\d+)-(\d+)/(\d+)")
 _GOOG_HASH: Final = re.compile(r"(crc32c|md5)=([A-Za-z0-9+/]+=*)")
 _MD5_BYTES: Final = 16
+_CHECKSUM_HEADERS: Final = frozenset(
+    ("x-goog-hash", "x-amz-checksum-crc32c", "x-amz-checksum-crc64nvme", "x-amz-checksum-type")
+)
+_NO_CHECKSUMS: Final = Checksums()
 
 
 def object_meta(headers: Mapping[str, str], *, size: int, dialect: S3Dialect) -> ObjectMeta:
@@ -44,7 +48,7 @@ def object_meta(headers: Mapping[str, str], *, size: int, dialect: S3Dialect) ->
             version_id=headers.get(dialect.version_header),
         ),
         headers=ObjectHeaders(
-            content=tuple(_content(headers)),
+            content=tuple(_content(headers, dialect)),
             metadata=tuple(_metadata(headers)),
             storage_class=_storage_class(headers),
         ),
@@ -59,9 +63,11 @@ def _storage_class(headers: Mapping[str, str]) -> str:
     return named or "STANDARD"
 
 
-def _content(headers: Mapping[str, str]) -> Iterator[tuple[str, str]]:
+def _content(headers: Mapping[str, str], dialect: S3Dialect) -> Iterator[tuple[str, str]]:
     for name in CONTENT_HEADERS:
         value = headers.get(name)
+        if name == "expires" and not dialect.keeps_expires:
+            continue
         if name == "content-encoding" and value is not None:
             value = _own_encoding(value)
         if value:
@@ -77,16 +83,17 @@ def _own_encoding(value: str) -> str:
 
 
 def _metadata(headers: Mapping[str, str]) -> Iterator[tuple[str, str]]:
-    seen = set()
-    for prefix in _META_PREFIXES:
-        for name, value in headers.items():
-            if name.startswith(prefix) and name[len(prefix) :] not in seen:
-                seen.add(name[len(prefix) :])
-                yield name[len(prefix) :], value
+    found: dict[str, str] = {}
+    for name, value in headers.items():
+        if name.startswith(_META_PREFIXES):
+            found.setdefault(name.split("-meta-", 1)[1], value)
+    return iter(found.items())
 
 
 def stored_checksums(headers: Mapping[str, str]) -> Checksums:
     """Checksums a reply states outright; a checksum of checksums is left out and marked."""
+    if not headers.keys() & _CHECKSUM_HEADERS:
+        return _NO_CHECKSUMS
     google = dict(_GOOG_HASH.findall(headers.get("x-goog-hash", "")))
     md5 = _base64(google.get("md5", ""), _MD5_BYTES)
     crc32c = _crc(google.get("crc32c", ""))
@@ -145,7 +152,7 @@ def _etag_tells_md5(etag: str, headers: Mapping[str, str]) -> bool:
 
 def write_headers(headers: ObjectHeaders, dialect: S3Dialect) -> list[tuple[str, str]]:
     """Request headers that make an object what ``headers`` describe."""
-    pairs = list(headers.content)
+    pairs = [pair for pair in headers.content if pair[0] != "expires" or dialect.keeps_expires]
     pairs += [(f"x-amz-meta-{name}", value) for name, value in headers.metadata]
     if headers.storage_class:
         pairs.append(("x-amz-storage-class", headers.storage_class))

@@ -88,6 +88,7 @@ class S3Session:
         self._offset = _offset(clock)
         self._signer = Signer(service="s3")
         self._regions: dict[str, str] = {}
+        self._places: dict[tuple[str, str], Place] = {}
 
     async def send(self, call: Call) -> Reply:
         """Exchange a request for its whole reply; an error of `sync.errors` for a refusal."""
@@ -160,7 +161,11 @@ class S3Session:
 
     def _place(self, bucket: str, credentials: Credentials) -> Place:
         region = self._regions.get(bucket) or self._endpoint.region or credentials.region
-        return self._endpoint.place(bucket, region=region, encoded=encode_name(bucket))
+        place = self._places.get((bucket, region))
+        if place is None:
+            place = self._endpoint.place(bucket, region=region, encoded=encode_name(bucket))
+            self._places[bucket, region] = place
+        return place
 
     async def _judge(
         self,

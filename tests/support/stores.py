@@ -16,9 +16,9 @@ from typing import Any, Protocol, TypeVar
 import boto3
 import pytest
 from botocore.config import Config
-from support.servers import S3Server
+from support.servers import GCS_VERSIONED, S3Server
 
-from sync.adapters.dialects import GENERIC, S3Dialect
+from sync.adapters.dialects import GCS, GENERIC, S3Dialect
 from sync.adapters.memory import MEMORY_DIALECT, MemoryStore
 from sync.adapters.s3 import S3Store
 from sync.model import Dialect
@@ -40,6 +40,7 @@ class Traits:
     checks_signatures: bool = True
     tells_aborted_uploads: bool = True
     keeps_tags: bool = True
+    keeps_expires: bool = True
     keeps_raw_metadata: bool = True
     versions: bool = True
     lost_keys: frozenset[str] = frozenset()
@@ -175,6 +176,12 @@ def _ceph(request: pytest.FixtureRequest) -> Subject:
     return s3_subject(request.getfixturevalue("ceph_server"), GENERIC, traits)
 
 
+def _gcs(request: pytest.FixtureRequest) -> Subject:
+    traits = Traits(keeps_expires=False)
+    subject = s3_subject(request.getfixturevalue("gcs_server"), GCS, traits)
+    return replace(subject, version_bucket=lambda: GCS_VERSIONED)
+
+
 def _memory(_request: pytest.FixtureRequest) -> Subject:
     plain, versioned = MemoryStore("plain"), MemoryStore("versioned", versioned=True)
 
@@ -192,4 +199,5 @@ SUBJECTS: dict[str, Callable[[pytest.FixtureRequest], Subject]] = {
     "seaweedfs": _seaweedfs,
     "moto": _moto,
     "ceph-rgw": _ceph,
+    "gcs": _gcs,
 }

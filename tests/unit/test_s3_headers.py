@@ -79,6 +79,7 @@ def test_cloud_storage_may_answer_in_its_own_family() -> None:
     meta = object_meta(
         {
             "x-goog-meta-a": "1",
+            "expires": "made up",
             "x-amz-meta-a": "1",
             "x-goog-meta-b": "2",
             "x-goog-storage-class": "NEARLINE",
@@ -91,6 +92,7 @@ def test_cloud_storage_may_answer_in_its_own_family() -> None:
     assert dict(meta.headers.metadata) == {"a": "1", "b": "2"}
     assert len(meta.headers.metadata) == 2
     assert meta.headers.storage_class == "NEARLINE"
+    assert meta.headers.content == ()
     assert meta.identity.version_id == "17"
 
 
@@ -161,6 +163,8 @@ def test_what_is_written() -> None:
     common = [("content-type", "a/b"), ("x-amz-meta-k", "v"), ("x-amz-storage-class", "NEARLINE")]
     assert write_headers(headers, GENERIC) == [*common, ("x-amz-tagging", "a=1")]
     assert write_headers(headers, GCS) == common
+    assert write_headers(ObjectHeaders((("expires", "0"),)), GCS) == []
+    assert write_headers(ObjectHeaders((("expires", "0"),)), AWS) == [("expires", "0")]
     assert write_headers(ObjectHeaders(), AWS) == []
     assert content_md5(MD5) == ("content-md5", B64)
 
