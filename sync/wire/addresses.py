@@ -56,11 +56,12 @@ class Addresses:
         until, task = self._known.get(key, (0.0, None))
         if task is None or until <= self._loop.time():
             task = self._loop.create_task(self._resolve(host, port))
+            task.add_done_callback(_note)
             self._known[key] = (self._loop.time() + _KEPT, task)
         try:
             # Others wait for the same task: one caller's cancellation must not end it.
             return await asyncio.shield(task)
-        except OSError:
+        except (OSError, UnicodeError):
             self._known.pop(key, None)
             raise
 
@@ -68,3 +69,9 @@ class Addresses:
         found = await self._loop.getaddrinfo(host, port, type=socket.SOCK_STREAM)
         # A scoped IPv6 address keeps its scope in its text, so (host, port) is enough.
         return list(dict.fromkeys((str(info[4][0]), port) for info in found))
+
+
+def _note(task: asyncio.Task[list[Address]]) -> None:
+    """Take an error in, even where every caller has gone, so that asyncio does not complain."""
+    if not task.cancelled():
+        task.exception()

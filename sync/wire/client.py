@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import ssl
 from collections.abc import Mapping
-from contextlib import AbstractAsyncContextManager
+from contextlib import AbstractAsyncContextManager, suppress
 from dataclasses import dataclass
 from types import TracebackType
 from typing import Final
@@ -147,8 +147,9 @@ class Client:
         for connection in tuple(self._open):
             connection.abort("the client was closed")
         if self._open:
-            async with asyncio.timeout(_CLOSING):
-                await self._emptied.wait()
+            with suppress(TimeoutError):
+                async with asyncio.timeout(_CLOSING):
+                    await self._emptied.wait()
         self._watchdog.stop()
 
     async def open(self, request: Request) -> Exchange:

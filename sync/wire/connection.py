@@ -17,6 +17,7 @@ from sync.wire.head import ReplyHead
 from sync.wire.inbox import Inbox
 
 WRITE_HIGH: Final = 256 * 1024
+_UNCLAIMED: Final = 60.0
 
 
 class Connection(asyncio.BufferedProtocol):
@@ -178,6 +179,8 @@ class Connection(asyncio.BufferedProtocol):
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         """The connection is open."""
+        # Lest a dial that was given up at this very moment leaves it open for ever.
+        self.deadline = self._loop.time() + _UNCLAIMED
         self.adopt(transport)  # type: ignore[arg-type]  # a stream's transport, of either loop
         self._on_made(self)
 

@@ -41,8 +41,8 @@ class Dialer:
             raise Broken(f"no connection with {where} within {limit:g} s") from error
         except ssl.SSLError as error:
             raise Broken(explain(error, origin.host)) from error
-        except socket.gaierror as error:
-            raise Broken(f"the name of {where} cannot be resolved ({error.strerror})") from error
+        except (socket.gaierror, UnicodeError) as error:
+            raise Broken(f"the name of {where} cannot be resolved ({error})") from error
         except OSError as error:
             raise Broken(f"no connection with {where} ({error.strerror or error})") from error
 
@@ -115,6 +115,6 @@ class Dialer:
         reply = await connection.reply(limit)
         if reply.status >= 300:  # noqa: PLR2004  only 2xx opens the tunnel
             raise Broken(f"the proxy {proxy.host} refused the way with status {reply.status}")
-        if not connection.park(float("inf")):
+        if not connection.park(self._loop.time() + limit):
             raise Broken(f"the proxy {proxy.host} closed the way it had opened")
         connection.exchanges = 0

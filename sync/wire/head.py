@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from typing import Final
 
 import httptools
@@ -14,6 +15,8 @@ MAX_HEAD: Final = 64 * 1024
 MAX_HEADERS: Final = 200
 _NAMES_KEPT: Final = 500
 _NAMES: Final[dict[bytes, str]] = {}
+_GOOD_NAMES: Final[set[str]] = set()
+_TOKEN: Final = re.compile(r"[A-Za-z0-9!#$%&'*+.^_`|~-]+", re.ASCII).fullmatch
 _SENDS_A_BODY: Final = frozenset(("PUT", "POST", "PATCH"))
 
 
@@ -25,6 +28,8 @@ def request_head(request: Request, *, prefix: str, target: str, length: int | No
     """
     lines = [f"{request.method} {target} HTTP/1.1\r\n{prefix}"]
     for name, value in request.headers:
+        if name not in _GOOD_NAMES:
+            _check_name(request, name)
         lines.append(f"{name}: {value}\r\n")
     if length is not None:
         lines.append(f"Content-Length: {length}\r\n")
@@ -36,6 +41,13 @@ def request_head(request: Request, *, prefix: str, target: str, length: int | No
         return f"{text}\r\n".encode("latin-1")
     except UnicodeEncodeError as error:
         raise _refused(request, "a header holds text that is not latin-1") from error
+
+
+def _check_name(request: Request, name: str) -> None:
+    if not _TOKEN(name):
+        raise _refused(request, f"{name[:100]!r} is no header name")
+    if len(_GOOD_NAMES) < _NAMES_KEPT:
+        _GOOD_NAMES.add(name)
 
 
 def _refuse_injection(request: Request, text: str, lines: int) -> None:

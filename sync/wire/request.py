@@ -58,7 +58,7 @@ class Progress:
         return self.sent_in_full and not self.replied
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, repr=False)
 class Request:
     """One request. ``target`` is the request target exactly as it goes out (path and query,
     percent-encoded by the caller). ``headers`` hold everything but Host, Content-Length and
@@ -74,7 +74,12 @@ class Request:
     body: ByteStream | bytes | None = None
     repeatable: bool = True
     timeouts: Timeouts | None = None
-    progress: Progress | None = field(default=None, compare=False, repr=False)
+    progress: Progress | None = field(default=None, compare=False)
+
+    def __repr__(self) -> str:
+        """Without query and headers, which hold signatures and session tokens."""
+        path = self.target.partition("?")[0]
+        return f"Request({self.method} {self.origin.scheme}://{self.origin.authority}{path})"
 
 
 class Response(Protocol):

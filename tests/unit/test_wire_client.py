@@ -15,7 +15,7 @@ from support.wire_server import scripted as serve
 from sync.checksums import BytesStream
 from sync.errors import IntegrityError, OutcomeUnknown, RequestRefused, TransientStoreError
 from sync.wire.client import Client
-from sync.wire.request import Progress, Request, Timeouts
+from sync.wire.request import Origin, Progress, Request, Timeouts
 
 SERVER_TLS, CLIENT_TLS, _ = certificates()
 MIB = 1024 * 1024
@@ -579,7 +579,16 @@ def test_a_write_cut_half_way_is_not_an_unknown_outcome(world: World) -> None:
 
 
 @pytest.mark.parametrize(
-    "header", [("x-a", "b\r\nEvil: 1"), ("x-a\n", "b"), ("x-a", "\0"), ("x-a", "\u2603")]
+    "header",
+    [
+        ("x-a: b, x-c", "1"),
+        ("x a", "1"),
+        ("", "1"),
+        ("x-a", "b\r\nEvil: 1"),
+        ("x-a\n", "b"),
+        ("x-a", "\0"),
+        ("x-a", "\u2603"),
+    ],
 )
 def test_headers_that_cannot_be_sent_are_refused(world: World, header: tuple[str, str]) -> None:
     async def test(client: Client, served: Scripted) -> None:
@@ -622,6 +631,20 @@ def test_a_head_that_drips_is_not_waited_for(world: World) -> None:
             await client.send(get(served))
 
     world.run(test, _drips, timeouts=QUICK)
+
+
+def test_interim_replies_without_end_are_not_waited_for(world: World) -> None:
+    async def chatter(peer: Peer) -> None:
+        await peer.request()
+        while True:
+            await peer.say(b"HTTP/1.1 100 Continue\r\n\r\n" * 50)
+            await asyncio.sleep(0.005)
+
+    async def test(client: Client, served: Scripted) -> None:
+        with pytest.raises(TransientStoreError, match="no reply within"):
+            await client.send(get(served))
+
+    world.run(test, chatter, timeouts=QUICK)
 
 
 def test_a_body_that_stops(world: World) -> None:
@@ -694,6 +717,13 @@ def test_a_cancelled_task_closes_its_connection(world: World, where: str) -> Non
         await until(lambda: served.open == 0)
 
     world.run(test, script)
+
+
+def test_a_request_shows_no_secret() -> None:
+    origin = Origin("https", "bucket.example", 443)
+    headers = (("x-amz-security-token", "hidden"),)
+    request = Request("PUT", origin, "/k?X-Amz-Signature=hidden", headers, b"hidden")
+    assert repr(request) == "Request(PUT https://bucket.example/k)"
 
 
 def test_a_closed_client_says_so(world: World) -> None:

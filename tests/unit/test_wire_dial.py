@@ -129,6 +129,14 @@ def test_a_name_without_an_address(loop: str, monkeypatch: pytest.MonkeyPatch) -
     run_on(loop, main())
 
 
+def test_a_name_that_is_none(loop: str) -> None:
+    async def main() -> None:
+        message = await fails(Client(), Origin("http", "a" * 70 + ".example", 80))
+        assert "cannot be resolved" in message
+
+    run_on(loop, main())
+
+
 def test_a_handshake_that_never_ends(loop: str) -> None:
     async def silent(peer: Peer) -> None:
         await peer.hold()
