@@ -114,6 +114,9 @@ def _config(verbs: Any) -> None:
         action="store_true",
         help="also try keys, queue, table and both buckets, with an object that is removed again",
     )
+    check.add_argument(
+        "--source-bucket", metavar="NAME", default="", help="with --online: read an object of it"
+    )
     check.add_argument("--json", action="store_true", help="end with one line of JSON")
     check.set_defaults(handler=_run_check)
     show = actions.add_parser("show", help="print the effective settings, without secrets")
@@ -124,7 +127,13 @@ def _config(verbs: Any) -> None:
 def _run_check(arguments: argparse.Namespace) -> int:
     from sync.config_check import check  # noqa: PLC0415  start-up time
 
-    return check(arguments.config, os.environ, online=arguments.online, as_json=arguments.json)
+    return check(
+        arguments.config,
+        os.environ,
+        online=arguments.online,
+        as_json=arguments.json,
+        source_bucket=arguments.source_bucket,
+    )
 
 
 def _run_show(arguments: argparse.Namespace) -> int:

@@ -122,8 +122,12 @@ def runner_options(
 
 
 @asynccontextmanager
-async def open_stores(settings: Settings, environ: Mapping[str, str]) -> AsyncIterator[Stores]:
-    """The two stores, their keys not yet read."""
+async def open_stores(
+    settings: Settings, environ: Mapping[str, str], *, keys: Providers | None = None
+) -> AsyncIterator[Stores]:
+    """The two stores. Keys are read here only where an endpoint depends on their region;
+    ``keys`` are the providers to use in place of the configured ones.
+    """
     bundle = str(settings.ca_bundle or environ.get("AWS_CA_BUNDLE") or "")
     client = Client(
         max_idle=connections(settings),
@@ -131,11 +135,9 @@ async def open_stores(settings: Settings, environ: Mapping[str, str]) -> AsyncIt
         proxies=Proxies.from_environment(environ),
     )
     try:
-        keys = providers(settings, environ)
+        keys = keys or providers(settings, environ)
         source = await _source_store(settings, environ, client, keys.source)
-        destination = _store(
-            settings, client, keys.destination, settings.dest_endpoint, settings.dest_dialect
-        )
+        destination = await _destination_store(settings, environ, client, keys.destination)
         yield Stores(client, source, destination, keys)
     finally:
         await client.close()
@@ -152,8 +154,19 @@ async def _source_store(
     if not endpoint or (own and overridden):
         region = (await keys.credentials()).region
         endpoint, _ = await aws_endpoint("s3", region, settings.src_profile, environ)
-        dialect = dialect_for(endpoint).name
+        if settings.given["SrcDialect"].text.lower() == "auto":
+            dialect = dialect_for(endpoint).name
     return _store(settings, client, keys, endpoint, dialect)
+
+
+async def _destination_store(
+    settings: Settings, environ: Mapping[str, str], client: Client, keys: CredentialProvider
+) -> S3Store:
+    endpoint = settings.dest_endpoint
+    if not endpoint:  # AWS's own
+        region = (await keys.credentials()).region
+        endpoint, _ = await aws_endpoint("s3", region, settings.dest_profile, environ)
+    return _store(settings, client, keys, endpoint, settings.dest_dialect)
 
 
 def _store(

@@ -7,10 +7,12 @@ transfer updates its row when it starts, at most every five seconds, and when it
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import logging
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from typing import Any, Final
+from uuid import uuid4
 
 from sync.adapters.aws_errors import Service
 from sync.adapters.aws_json import HttpClient, JsonApi, Retries
@@ -125,6 +127,21 @@ class DynamoLedger:
         if _INDEX in indexes:
             return ()
         return (f"no index {_INDEX}: JobsenderCompareVersionId cannot be used with this table",)
+
+    async def try_access(self) -> None:
+        """Make every kind of call the ledger makes, changing nothing; the first error is raised.
+
+        They name a row that is not there: one is read, one updated on a condition that cannot
+        hold, one deleted.
+        """
+        key = f"3gsync-probe/{uuid4().hex}"
+        await self._item(key)
+        update = Update(put={"reason": text("probe")}).request(table=self._table, key=key)
+        update["ConditionExpression"] = "attribute_exists(#reason)"
+        with contextlib.suppress(PreconditionFailed):
+            await self._api.call("UpdateItem", update)
+        deletes = [{"DeleteRequest": {"Key": {"Key": text(key)}}}]
+        await self._api.call("BatchWriteItem", {"RequestItems": {self._table: deletes}})
 
     async def unfinished(self, job: TransferJob) -> UploadRecord | None:
         """The upload that an earlier attempt recorded, or None; None too for a row without

@@ -45,6 +45,11 @@ class KeyCache:
         self._tried_at = float("-inf")
         self._error: SyncError | None = None
 
+    @property
+    def where(self) -> str:
+        """Where the keys come from, for people."""
+        return self._where
+
     async def get(self) -> KeyRing:
         """The current keys. ConfigError, AccessDenied or TransientStoreError where none are."""
         if self._keys is not None and not self._due():
@@ -105,6 +110,11 @@ class SideProvider:
     def __init__(self, cache: KeyCache, side: str) -> None:
         self._cache = cache
         self._side = side
+
+    @property
+    def where(self) -> str:
+        """Where the keys come from, for people."""
+        return self._cache.where
 
     async def credentials(self) -> Credentials:
         """The current keys of this side."""

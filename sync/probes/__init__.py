@@ -1,0 +1,1 @@
+"""What ``3gsync config check --online`` tries, each against the real thing."""
