@@ -45,7 +45,6 @@ from sync.errors import (
     IntegrityError,
     KeyNotAllowed,
     NoSuchBucket,
-    NoSuchVersion,
     NotFound,
     OutcomeUnknown,
     RequestRefused,
@@ -65,6 +64,7 @@ from sync.ports import ByteStream, Clock, CredentialProvider, SourceRead
 from sync.wire.client import Client, Reply
 from sync.wire.request import Timeouts
 
+_METHOD_NOT_ALLOWED: Final = 405
 _PAGE: Final = "1000"
 # Cloud Storage documents that completing "can take several minutes"; S3 says the same.
 _COMPLETE_TIMEOUTS: Final = Timeouts(first_byte=900.0, idle=600.0, whole=3600.0)
@@ -107,9 +107,9 @@ class S3Store:
         call = self._reading("HeadObject", "HEAD", ref)
         try:
             reply = await self._session.send(call)
-        except NoSuchVersion:
-            raise
         except (NotFound, AccessDenied, RequestRefused) as error:
+            if error.status == _METHOD_NOT_ALLOWED:
+                raise  # a delete marker: the bucket and the version are there
             raise await self._explained(ref, error) from error
         length = reply.headers.get("content-length", "")
         size = whole_size(reply.headers, int(length) if length.isdecimal() else None, call.subject)

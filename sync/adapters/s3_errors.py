@@ -37,6 +37,7 @@ from sync.errors import (
 _MESSAGE_LIMIT: Final = 300
 _OK: Final = 200
 _NOT_FOUND: Final = 404
+_REDIRECTS: Final = frozenset({301, 302, 307, 308})
 _METHOD_NOT_ALLOWED: Final = 405
 _SERVER_ERROR: Final = 500
 
@@ -227,6 +228,10 @@ def _text(refusal: Refusal, kind: type[SyncError]) -> str:
 
 
 def _hint(refusal: Refusal, kind: type[SyncError]) -> str:
+    if refusal.status in _REDIRECTS and kind is RequestRefused:
+        named = refusal.body.endpoint if refusal.body else ""
+        served = f" at {_clean(named, 200)}" if named else " elsewhere"
+        return f" (the bucket is served{served}: set the endpoint or the region)"
     if kind is AccessDenied and refusal.operation in {"HeadObject", "GetObject"}:
         return " (without s3:ListBucket on the bucket, a missing object is answered the same way)"
     if kind is NoSuchBucket:

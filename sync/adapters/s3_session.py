@@ -7,6 +7,7 @@ Everything else is for the caller's retry policy.
 
 from __future__ import annotations
 
+import re
 from collections.abc import AsyncIterator, Mapping
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
@@ -33,6 +34,8 @@ _ERROR_LIMIT: Final = 256 * 1024
 _FIRST_FAILURE: Final = 300
 # S3 refuses signatures that are more than fifteen minutes off.
 _SKEW_LIMIT: Final = 900.0
+_SIGNABLE: Final = re.compile(r"[a-z0-9-]{1,64}")
+_MAX_PLACES: Final = 1024
 _MOVED: Final = frozenset({301, 302, 307, 308, 400})
 
 
@@ -163,6 +166,8 @@ class S3Session:
         region = self._regions.get(bucket) or self._endpoint.region or credentials.region
         place = self._places.get((bucket, region))
         if place is None:
+            if len(self._places) >= _MAX_PLACES:
+                self._places.clear()
             place = self._endpoint.place(bucket, region=region, encoded=encode_name(bucket))
             self._places[bucket, region] = place
         return place
@@ -189,13 +194,19 @@ class S3Session:
         return error, False
 
     def _other_region(self, refusal: Refusal, bucket: str, used: Credentials) -> str:
+        """The region a refusal names, where requests can be signed or sent for it; or "".
+
+        Another host is only ever one built from the configured endpoint. Where the refusal is
+        about the signature alone, the host stays and the region is signed for.
+        """
         if refusal.status not in _MOVED:
             return ""
         named = refusal.headers.get("x-amz-bucket-region", "")
         region = named or (refusal.body.region if refusal.body else "")
-        if region == self._place(bucket, used).region or not self._endpoint.can_move(region):
+        signable = refusal.code == "AuthorizationHeaderMalformed" and _SIGNABLE.fullmatch(region)
+        if region == self._place(bucket, used).region:
             return ""
-        return region
+        return region if signable or self._endpoint.can_move(region) else ""
 
     def _moved(self, refusal: Refusal, region: str) -> TransientStoreError:
         return TransientStoreError(

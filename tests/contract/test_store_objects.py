@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gzip
 import hashlib
 import uuid
 from collections.abc import AsyncIterator
@@ -128,6 +129,23 @@ def test_metadata_beyond_ascii_passes_byte_for_byte(subject: Subject) -> None:
         ref = new_ref(subject)
         await store.put(ref, stream(b"abc"), ObjectHeaders(metadata=(("name", value),)))
         assert (await store.head(ref)).headers.metadata == (("name", value),)
+
+    subject.run(body)
+
+
+def test_compressed_objects_come_as_they_are_stored(subject: Subject) -> None:
+    data = gzip.compress(b"the same line\n" * 10_000)
+    headers = ObjectHeaders((("content-type", "text/plain"), ("content-encoding", "gzip")))
+
+    async def body(store: Any) -> None:
+        ref = new_ref(subject)
+        await store.put(ref, stream(data), headers)
+        assert await content(store, ref) == data
+        meta = await store.head(ref)
+        assert meta.size == len(data)
+        assert dict(meta.headers.content)["content-encoding"] == "gzip"
+        async with store.open(ref, byte_range=(10, 19)) as read:
+            assert b"".join([bytes(chunk) async for chunk in read.body]) == data[10:20]
 
     subject.run(body)
 

@@ -281,6 +281,20 @@ def test_keys_never_follow_a_redirect_to_a_host_the_reply_names(
     assert client.done
 
 
+def test_a_store_that_wants_another_region_in_the_signature_gets_it() -> None:
+    told = refusal(400, "AuthorizationHeaderMalformed", "<Region>home-1</Region>")
+    client = ScriptedClient(told, OK)
+    run(store(client).delete(REF))
+    assert {request.origin.host for request in client.requests} == {"host.example"}
+    assert "/home-1/s3/aws4_request" in client.sent()["authorization"]
+
+
+def test_a_redirect_that_is_not_followed_says_what_to_set() -> None:
+    told = refusal(301, "PermanentRedirect", "<Endpoint>other.example</Endpoint>")
+    with pytest.raises(RequestRefused, match=r"other\.example: set the endpoint"):
+        run(store(ScriptedClient(told)).delete(REF))
+
+
 def test_a_stream_to_the_wrong_region_is_for_the_next_try() -> None:
     client = ScriptedClient(refusal(301, x_amz_bucket_region="eu-west-3"), OK)
     opened = store(client, endpoint=GLOBAL, dialect=AWS)
@@ -326,6 +340,12 @@ def test_a_refused_head_is_explained_by_a_get(told: Reply, kind: type[Exception]
     assert type(error.value) is kind
     assert [r.method for r in client.requests] == ["HEAD", "GET"]
     assert client.sent()["range"] == "bytes=0-0"
+
+
+def test_a_missing_version_may_be_a_missing_bucket() -> None:
+    client = ScriptedClient(refusal(404), refusal(404, "NoSuchBucket"))
+    with pytest.raises(NoSuchBucket):
+        run(store(client).head(ObjectRef("bucket-1", "k", "v1")))
 
 
 def test_a_delete_marker_needs_no_explanation() -> None:
