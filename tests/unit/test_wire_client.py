@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import asyncio
+import socket
 import ssl
+import struct
 from collections.abc import AsyncIterator, Callable, Coroutine
 from contextlib import AbstractAsyncContextManager
 from typing import Any
@@ -15,6 +17,7 @@ from support.wire_server import scripted as serve
 from sync.checksums import BytesStream
 from sync.errors import IntegrityError, OutcomeUnknown, RequestRefused, TransientStoreError
 from sync.wire.client import Client
+from sync.wire.errors import Broken
 from sync.wire.request import Origin, Progress, Request, Timeouts
 
 SERVER_TLS, CLIENT_TLS, _ = certificates()
@@ -178,6 +181,25 @@ def test_a_body_that_ends_with_the_connection(world: World) -> None:
         assert client.connections_idle == 0
 
     world.run(test, says(b"HTTP/1.1 200 OK\r\n\r\n" + body, then="close"))
+
+
+@pytest.mark.parametrize("loop", LOOPS)
+def test_a_body_that_ends_with_a_reset_connection_is_not_whole(loop: str) -> None:
+    async def rude(peer: Peer) -> None:
+        await peer.request()
+        await peer.say(b"HTTP/1.1 200 OK\r\n\r\nhalf of it")
+        await peer.reader.read(1)
+        linger = struct.pack("ii", 1, 0)
+        peer.writer.get_extra_info("socket").setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, linger)
+        peer.reset()
+
+    async def test(client: Client, served: Scripted) -> None:
+        async with client.stream(get(served)) as response:
+            response.connection.write(b"x")  # type: ignore[attr-defined]  # now the reset comes
+            with pytest.raises(TransientStoreError, match="did not come whole"):
+                await response.read()
+
+    World(loop, encrypted=False).run(test, rude)
 
 
 @pytest.mark.parametrize("status", [b"204 No Content", b"304 Not Modified"])
@@ -397,6 +419,19 @@ def test_a_second_death_is_an_error_and_the_first_copy_not_forgotten(world: Worl
         assert len(served.peers) == 2
 
     world.run(test, _dies_on_the_second, dies)
+
+
+def test_a_second_try_that_finds_no_connection_does_not_forget_the_first(world: World) -> None:
+    async def test(client: Client, served: Scripted) -> None:
+        async def no_way(*_: object) -> None:
+            raise Broken("no way")
+
+        await client.send(get(served))
+        client._dialer.dial = no_way  # type: ignore[assignment, method-assign]
+        with pytest.raises(OutcomeUnknown, match="no way"):
+            await client.send(put(served, b"x"))
+
+    world.run(test, _dies_on_the_second)
 
 
 def test_a_reply_cut_after_its_first_byte_is_not_asked_for_again(world: World) -> None:
