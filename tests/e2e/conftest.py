@@ -1,0 +1,76 @@
+"""The rig's servers, and a maker of rigs."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+pytest.register_assert_rewrite("support.rig", "support.worker_process")
+
+from support.gcs import running_gcs  # noqa: E402  its asserts are to be rewritten
+from support.moto_aws import MotoAws  # noqa: E402
+from support.rig import Queue, Rig, Side  # noqa: E402
+from support.servers import S3Server  # noqa: E402
+
+from sync.standins.gcs import HmacIdentity  # noqa: E402
+
+RigMaker = Callable[..., Rig]
+
+
+@pytest.fixture(scope="session")
+def gcs_spare() -> HmacIdentity:
+    """A second key of the stand-in, to change over to."""
+    return HmacIdentity.made_up()
+
+
+@pytest.fixture(scope="session")
+def gcs_server(gcs_spare: HmacIdentity) -> Iterator[S3Server]:
+    """The stand-in for Cloud Storage."""
+    with running_gcs(identities=(HmacIdentity.made_up(), gcs_spare)) as gcs:
+        yield S3Server("gcs", gcs.url, gcs.identity.access_id, gcs.identity.secret)
+
+
+@pytest.fixture
+def make_rig(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[RigMaker]:
+    """Makes rigs: from SeaweedFS to the GCS stand-in, with a ledger, unless told otherwise."""
+    rigs: list[Rig] = []
+    aws = MotoAws(request.getfixturevalue("moto_server").endpoint)
+
+    def side(name: str) -> Side:
+        dialect = "gcs" if name == "gcs" else "generic"
+        return Side(request.getfixturevalue(f"{name}_server"), dialect)
+
+    def make(
+        *,
+        source: str = "seaweedfs",
+        target: str = "gcs",
+        ledger: bool = True,
+        dead_letter: bool = True,
+        **options: Any,
+    ) -> Rig:
+        folder = tmp_path / f"rig-{len(rigs)}"
+        folder.mkdir()
+        rig = Rig(
+            source=side(source),
+            target=side(target),
+            queue=Queue(aws, dead_letter=dead_letter),
+            aws=aws,
+            folder=folder,
+            ledger=ledger,
+            options=options,
+        )
+        rigs.append(rig)
+        return rig
+
+    yield make
+    for rig in rigs:
+        rig.close()
+
+
+@pytest.fixture
+def rig(make_rig: RigMaker) -> Rig:
+    """The usual rig."""
+    return make_rig()
