@@ -198,6 +198,34 @@ def test_new_keys_are_tried_once_at_once() -> None:
     assert "AKNEW" in client.sent(1)["authorization"]
 
 
+class SlowClient(ScriptedClient):
+    """Refuses the old keys; other tasks run while a reply is under way."""
+
+    async def send(self, request: Request, *, limit: int = 0) -> Reply:
+        self.requests.append(request)
+        signed = self.sent()["authorization"]
+        await asyncio.sleep(0)
+        return refusal(403, "ExpiredToken") if "AKOLD" in signed else OK
+
+
+def test_many_refusals_of_the_same_keys_renew_them_once() -> None:
+    client, keys = SlowClient(), Keys(OLD, NEW, Credentials("AKX", "s3"))
+    opened = store(client, keys=keys)
+
+    async def both() -> None:
+        await asyncio.gather(opened.delete(REF), opened.delete(REF))
+
+    run(both())
+    assert len(client.requests) == 4
+    assert keys.invalidated == 1
+
+
+def test_the_pin_goes_out_quoted() -> None:
+    client = ScriptedClient(OK)
+    run(read(store(client), if_match="e-1"))
+    assert client.sent()["if-match"] == '"e-1"'
+
+
 def test_the_same_keys_are_not_tried_again() -> None:
     client = ScriptedClient(refusal(403, "SignatureDoesNotMatch"))
     keys = Keys(OLD)
@@ -426,6 +454,12 @@ def test_uploads_are_paged_until_another_key_comes() -> None:
     found = run(store(client).uploads(REF))
     assert [upload.upload_id for upload in found] == [f"1{key}", f"0{key}", f"0{key}x"]
     assert "key-marker=a%20b%2F%2B" in client.requests[1].target
+    assert client.done
+
+
+def test_a_listing_of_uploads_that_does_not_get_on_ends() -> None:
+    client = ScriptedClient(*[uploads_page([REF.key], REF.key)] * 2)
+    assert len(run(store(client).uploads(REF))) == 2
     assert client.done
 
 

@@ -63,7 +63,8 @@ def test_upload_ids() -> None:
 
 def test_a_completed_object_with_leading_white_space() -> None:
     body = (
-        f"\r\n   <CompleteMultipartUploadResult {XMLNS}><ETag>&quot;e-2&quot;</ETag>"
+        '\r\n   <?xml version="1.0" encoding="UTF-8"?>\n'
+        f"<CompleteMultipartUploadResult {XMLNS}><ETag>&quot;e-2&quot;</ETag>"
         "<ChecksumCRC64NVME>AAAAAAAAAAE=</ChecksumCRC64NVME>"
         "<ChecksumType>FULL_OBJECT</ChecksumType></CompleteMultipartUploadResult>"
     )
