@@ -22,6 +22,7 @@ CONTENT_HEADERS: Final = (
     "cache-control",
 )
 _BUCKET: Final = re.compile(r"[a-z0-9][a-z0-9._-]{1,220}[a-z0-9]")
+_SDK_CHECKSUM: Final = re.compile(r"checksum-[a-z0-9]+|sdk-checksum-algorithm")
 _CANNED: Final = frozenset(
     {
         "private",
@@ -36,6 +37,7 @@ _CANNED: Final = frozenset(
 _KNOWN_EXTENSIONS: Final = frozenset(
     {
         "acl",
+        "bucket-object-lock-enabled",
         "checksum-mode",
         "content-sha256",
         "copy-source",
@@ -97,8 +99,14 @@ def check_extensions(call: Call) -> None:
             if not name.startswith(family):
                 continue
             short = name.removeprefix(family)
-            if short not in _KNOWN_EXTENSIONS and not short.startswith("meta-"):
-                raise Refusal("InvalidArgument", f"unsupported header {name}")
+            if short in _KNOWN_EXTENSIONS or short.startswith("meta-"):
+                continue
+            if not call.key_bytes and _SDK_CHECKSUM.fullmatch(short):
+                # SDKs put one into bulk deletes whatever their settings; the service ignores it.
+                continue
+            raise Refusal("InvalidArgument", f"unsupported header {name}")
+    if call.extension("bucket-object-lock-enabled") not in {"", "false"}:
+        raise Refusal("NotImplemented", "object lock")
     acl = call.extension("acl")
     if acl and acl not in _CANNED:
         raise Refusal("InvalidArgument", f"unknown canned ACL {acl!r}")
