@@ -34,7 +34,8 @@ async def answer(server: GcsStandIn, request: Request) -> Reply:
             server.faults.clear()
         return _json(report)
     if place in {("GET", "requests"), ("DELETE", "requests")}:
-        shown = server.journal.since(int(dict(parse_query(query)).get("since", "0")))
+        since = dict(parse_query(query)).get("since", "0")
+        shown = server.journal.since(int(since) if since.isdecimal() else 0)
         if request.method == "DELETE":
             server.journal.clear()
         return _json(shown)

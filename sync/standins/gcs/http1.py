@@ -256,6 +256,9 @@ class Connection(asyncio.Protocol):
                 pass
         except (CutConnection, ClientGone):
             pass  # closing flushes what was written so far and no more
+        except Exception as error:  # noqa: BLE001  a bug here must be seen, not only felt
+            context = {"message": "a bug in the stand-in", "exception": error}
+            asyncio.get_running_loop().call_exception_handler(context)
         finally:
             if self._transport and not self._transport.is_closing():
                 self._transport.close()

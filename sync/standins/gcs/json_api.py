@@ -21,6 +21,7 @@ from sync.standins.gcs.described import content_reply
 from sync.standins.gcs.http1 import Reply, Request
 from sync.standins.gcs.listing import page
 from sync.standins.gcs.markup import stamp
+from sync.standins.gcs.multipart import number_asked
 from sync.standins.gcs.names import CONTENT_HEADERS, STORAGE_CLASSES, check_bucket_name, check_key
 from sync.standins.gcs.objects import publish
 from sync.standins.gcs.refusals import Refusal
@@ -46,7 +47,7 @@ def parse(request: Request) -> Call:
     pairs = (piece.partition("=") for piece in raw_query.split("&") if piece)
     query = tuple((unquote_plus(name), unquote_plus(value)) for name, _, value in pairs)
     pieces = path.partition("/v1/")[2].split("/")
-    bucket = unquote_to_bytes(pieces[1]).decode() if len(pieces) > 1 else ""
+    bucket = unquote_to_bytes(pieces[1]).decode("utf-8", "replace") if len(pieces) > 1 else ""
     key = unquote_to_bytes(pieces[3]) if len(pieces) > 3 else b""  # noqa: PLR2004  /b/B/o/K
     call = Call(request, bucket, key, query)
     named = call.param("name")
@@ -151,7 +152,7 @@ async def _delete_bucket(ctx: Context, call: Call) -> Reply:
 async def _list_objects(ctx: Context, call: Call) -> Reply:
     bucket = ctx.store.bucket(call.bucket)
     after = base64.urlsafe_b64decode(call.param("pageToken")).decode()
-    limit = min(int(call.param("maxResults") or 1000), ctx.options.page_size)
+    limit = min(number_asked(call, "maxResults", 1000), ctx.options.page_size)
     found = page(
         bucket.names,
         prefix=call.param("prefix"),
@@ -170,8 +171,8 @@ async def _list_objects(ctx: Context, call: Call) -> Reply:
 
 
 def _find(ctx: Context, call: Call) -> StoredObject:
-    generation = call.param("generation")
-    item = ctx.store.bucket(call.bucket).find(call.key, int(generation) if generation else None)
+    generation = number_asked(call, "generation", 0) or None
+    item = ctx.store.bucket(call.bucket).find(call.key, generation)
     if item is None:
         raise Refusal("NoSuchKey", f"No such object: {call.bucket}/{call.key}")
     _check_generation(call, item)
@@ -179,8 +180,8 @@ def _find(ctx: Context, call: Call) -> StoredObject:
 
 
 def _check_generation(call: Call, item: StoredObject | None) -> None:
-    wanted = call.param("ifGenerationMatch")
-    if wanted and int(wanted) != (item.generation if item else 0):
+    current = item.generation if item else 0
+    if number_asked(call, "ifGenerationMatch", current) != current:
         raise Refusal("PreconditionFailed")
 
 

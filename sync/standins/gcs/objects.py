@@ -32,10 +32,12 @@ async def put(ctx: Context, call: Call) -> Reply:
     bucket = ctx.bucket(call, Permission.WRITE)
     ctx.need_overwrite(call, bucket, call.key)
     check_generation(bucket.live.get(call.key), call)
-    ctx.store.admit_write(call.bucket, call.key)
+    ctx.store.check_pace(call.bucket, call.key)
     stored = await ctx.receive(call)
     # The body took its time: what held before may not hold any more.
+    ctx.need_overwrite(call, bucket, call.key)
     check_generation(bucket.live.get(call.key), call)
+    ctx.store.admit_write(call.bucket, call.key)
     item = publish(ctx, bucket, call.key, stored, what)
     return Reply(200, written(item))
 

@@ -87,7 +87,6 @@ class OpenUpload:
     initiated: float
     owner: str
     parts: dict[int, Part] = field(default_factory=dict)
-    completing: bool = False
 
 
 @dataclass(slots=True)
@@ -201,17 +200,20 @@ class Store:
         self._generation = max(self._generation + 1, int(self.clock() * 1_000_000))
         return self._generation
 
-    def admit_write(self, bucket: str, key: str) -> None:
+    def check_pace(self, bucket: str, key: str) -> None:
         """Refusal SlowDown where the object was changed too short a while ago.
 
         Source: Cloud Storage documentation, "Quotas and limits": one write a second to the
         same object name.
         """
-        if not self._interval:
-            return
-        now, place = self._pace(), (bucket, key)
-        if now - self._written.get(place, float("-inf")) < self._interval:
+        since = self._pace() - self._written.get((bucket, key), float("-inf"))
+        if since < self._interval:
             wait = self._retry_after
             headers = (("retry-after", str(wait)),) if wait is not None else ()
             raise Refusal("SlowDown", f"{bucket}/{key}", headers=headers)
-        self._written[place] = now
+
+    def admit_write(self, bucket: str, key: str) -> None:
+        """`check_pace`, and from now on this write counts."""
+        if self._interval:
+            self.check_pace(bucket, key)
+            self._written[bucket, key] = self._pace()
