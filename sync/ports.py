@@ -187,6 +187,12 @@ class JobQueue(Protocol):
         """About how many messages wait (visible ones, and delayed ones)."""
         ...
 
+    async def in_flight(self) -> int:
+        """About how many messages are leased to somebody, dead or alive, or given back with a
+        delay that is not over.
+        """
+        ...
+
 
 @dataclass(frozen=True, slots=True)
 class UploadRecord:

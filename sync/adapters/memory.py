@@ -399,6 +399,10 @@ class MemoryQueue:
         """Visible messages."""
         return len(self._visible())
 
+    async def in_flight(self) -> int:
+        """All others."""
+        return len(self.messages) - len(self._visible())
+
 
 class MemoryLedger:
     """Records in a dictionary."""

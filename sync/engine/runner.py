@@ -177,11 +177,15 @@ class Runner:
         await self._clock.sleep(1.0 + backoff(self._queue_failures, base=1.0, cap=30.0))
 
     async def _is_empty(self) -> bool:
-        """Nothing in hand, nothing waiting, and nothing of ours still to come back."""
+        """Nothing in hand, nothing waiting, and nothing that may still come back: what another
+        worker holds does when it dies. Those that nobody can carry out are not waited for.
+        """
         if self._tasks or self._reserved or self._settler.awaits_returns:
             return False
         try:
-            return await self._queue.depth() == 0
+            if await self._queue.depth():
+                return False
+            return await self._queue.in_flight() <= self._settler.parked
         except SyncError as error:
             self._observer.event("queue-unavailable", {"error": str(error)})
             return False

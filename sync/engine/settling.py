@@ -74,10 +74,17 @@ class Settler:
         self._observer = observer
         self._acks: Batcher[Delivery] = Batcher(queue.acknowledge, failed=self._not_acknowledged)
         self._returning: dict[str, float] = {}
+        self._parked: set[str] = set()
 
     def received(self, delivery: Delivery) -> None:
         """A message came (back)."""
         self._returning.pop(delivery.message_id, None)
+        self._parked.discard(delivery.message_id)
+
+    @property
+    def parked(self) -> int:
+        """Messages that can neither be carried out nor be handed over, left in the queue."""
+        return len(self._parked)
 
     @property
     def awaits_returns(self) -> bool:
@@ -115,13 +122,16 @@ class Settler:
         return delivery.attempt >= self._options.max_receives
 
     def _delay(self, delivery: Delivery, failed: Sequence[Ending]) -> float:
-        cap = _LONGEST_BATCH_DELAY if self._options.until_empty else _LONGEST_DELAY
-        delay = 1.0 + backoff(delivery.attempt, base=1.0, cap=cap)
+        delay = 1.0 + backoff(delivery.attempt, base=1.0, cap=self._longest_delay)
         if any(isinstance(ending.error, Draining) for ending in failed):
             delay = 0.0
         if any(e.state.unknown_write or e.state.unanswered for e in failed):
             delay = max(delay, self._grace)
         return delay
+
+    @property
+    def _longest_delay(self) -> float:
+        return _LONGEST_BATCH_DELAY if self._options.until_empty else _LONGEST_DELAY
 
     def _acknowledge(self, delivery: Delivery) -> None:
         self._acks.add(delivery)
@@ -150,8 +160,9 @@ class Settler:
             self._acknowledge(delivery)
         else:
             self._list_failure(delivery, error)
-            await self.give_back(delivery, _LONGEST_DELAY)
+            await self.give_back(delivery, self._longest_delay)
             self._returning.pop(delivery.message_id, None)  # no use to wait for this one
+            self._parked.add(delivery.message_id)
 
     def _note_burial(self, delivery: Delivery, error: SyncError) -> None:
         self._report.outcomes[Outcome.DEAD_LETTERED] += 1

@@ -425,3 +425,30 @@ def test_a_bug_costs_one_message_not_the_worker() -> None:
         assert "Traceback" in str(w.observer.named("bug")[0]["trace"])
 
     virtual.run(main())
+
+
+def test_the_queue_is_not_empty_while_a_dead_worker_holds_messages() -> None:
+    async def main() -> None:
+        w = world()
+        for number in range(3):
+            w.source.store(source(f"k/{number}"), b"x")
+            w.queue.send(event(CREATED, f"k/{number}", size=1))
+        await w.queue.receive(2, wait=0.0, lease=60.0)
+        report = await finish(w.worker())
+        assert report.outcomes == {Outcome.COPIED: 3}
+        assert not w.queue.messages
+
+    virtual.run(main())
+
+
+def test_messages_that_cannot_be_handed_over_keep_no_batch_from_ending() -> None:
+    async def main() -> None:
+        w = world()
+        w.queue.has_dead_letter_queue = False
+        w.queue.send("nonsense")
+        for worker in (w.worker(), w.worker()):
+            await finish(worker)
+        assert len(w.queue.messages) == 1
+        assert any(not worker.runner.report.well for worker in w.workers)
+
+    virtual.run(main())
