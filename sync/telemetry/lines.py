@@ -71,7 +71,9 @@ class JsonLine(logging.Formatter):
             line.update(fields)
         else:
             line["message"] = record.getMessage()
-        return json.dumps(line, ensure_ascii=False, separators=(",", ":"), default=str)
+        text = json.dumps(line, ensure_ascii=False, separators=(",", ":"), default=str)
+        # A lone surrogate has no UTF-8; backslashreplace spells it as JSON itself would.
+        return text.encode("utf-8", "backslashreplace").decode()
 
 
 def printable(text: str) -> str:

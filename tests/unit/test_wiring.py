@@ -1,0 +1,75 @@
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from sync.config import Settings, load
+from sync.supervisor import merged
+from sync.wiring import AUTO_CONNECTIONS, connections, copy_options, runner_options
+
+
+def settings(tmp_path: Path, mode: str, debug: str = "") -> Settings:
+    file = tmp_path / "config.ini"
+    file.write_text(f"[Basic]\nDes_bucket_default = target\n[Mode]\n{mode}\n[Debug]\n{debug}\n")
+    return load(file, {})
+
+
+@pytest.mark.parametrize(
+    ("mode", "budget"),
+    [
+        ("", AUTO_CONNECTIONS),
+        ("Connections = 7", 7),
+        ("MaxThread = 5\nMaxParallelFile = 4", 20),
+        ("MaxThread = 5\nMaxParallelFile = 4\nConnections = 3", 3),
+        ("MemoryLimit = 128", 32),
+        ("MemoryLimit = 64", 4),
+    ],
+)
+def test_the_budget_of_connections(tmp_path: Path, mode: str, budget: int) -> None:
+    assert connections(settings(tmp_path, mode)) == budget
+
+
+def test_one_object_never_takes_the_whole_budget(tmp_path: Path) -> None:
+    assert copy_options(settings(tmp_path, "Connections = 40")).parts_per_object == 30
+    assert copy_options(settings(tmp_path, "Connections = 1")).parts_per_object == 1
+    assert copy_options(settings(tmp_path, "MaxThread = 5")).parts_per_object == 5
+
+
+def test_keys_reach_the_engine(tmp_path: Path) -> None:
+    given = settings(
+        tmp_path,
+        "ResumableThreshold = 20\nMaxRetry = 9\nJobTimeout = 77\nSyncDeletes = True\n"
+        "StorageClass = SOURCE\nGetObjectWithVersionId = True\nLeaseSeconds = 30\nMaxReceives = 3",
+        "ChunkSize = 8\nifVerifyMD5Twice = True\nCleanUnfinishedUpload = True",
+    )
+    copying, running = copy_options(given), runner_options(given, max_jobs=5)
+    assert copying.threshold == 20 * 1024 * 1024
+    assert copying.chunk == 8 * 1024 * 1024
+    assert (copying.max_retry, copying.job_timeout) == (9, 77.0)
+    assert copying.sync_deletes
+    assert copying.verify_twice
+    assert copying.clean_unfinished
+    assert copying.read_by_version
+    assert copying.storage_class("STANDARD_IA") == "NEARLINE"
+    assert (running.lease, running.max_receives, running.max_jobs) == (30.0, 3, 5)
+
+
+def test_summaries_of_several_workers_add_up() -> None:
+    one = {
+        "messages": 2,
+        "outcomes": {"copied": 2},
+        "bytes": 10,
+        "parts_reused": 1,
+        "dead_lettered": ["a"],
+        "failing": ["x"],
+    }
+    two = {**one, "outcomes": {"copied": 1, "gone": 1}, "failing": ["x", "y"]}
+    assert merged([one, two]) == {
+        "messages": 4,
+        "outcomes": {"copied": 3, "gone": 1},
+        "bytes": 20,
+        "parts_reused": 2,
+        "dead_lettered": ["a", "a"],
+        "failing": ["x", "y"],
+    }
