@@ -30,6 +30,7 @@ sys.path.insert(0, str(ROOT / "tests"))
 
 import boto3  # noqa: E402
 from botocore.config import Config  # noqa: E402
+
 from support import servers  # noqa: E402
 
 BIN = Path(sys.executable).parent

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 import pytest
+
 from support import ceph, servers
 from support.servers import S3Server
 from support.stores import SUBJECTS, Subject

@@ -36,6 +36,9 @@ _FIRST_FAILURE: Final = 300
 _SKEW_LIMIT: Final = 900.0
 _SIGNABLE: Final = re.compile(r"[a-z0-9-]{1,64}")
 _MAX_PLACES: Final = 1024
+# Sent twice, the first copy of one of these could take effect late, on top of a newer object;
+# so a dead kept-alive connection is the caller's to know of.
+_VISIBLE: Final = frozenset({"PutObject", "CompleteMultipartUpload", "DeleteObject"})
 _MOVED: Final = frozenset({301, 302, 307, 308, 400})
 
 
@@ -160,6 +163,7 @@ class S3Session:
             headers=(*headers, *call.unsigned),
             body=call.body,
             timeouts=call.timeouts,
+            repeatable=call.operation not in _VISIBLE,
         )
 
     def _place(self, bucket: str, credentials: Credentials) -> Place:

@@ -17,6 +17,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from enum import StrEnum
 
+from sync.engine.integrity import md5_of
 from sync.engine.planner import fits
 from sync.errors import NoSuchUpload
 from sync.model import Dialect, Identity, Upload, UploadedPart
@@ -64,13 +65,16 @@ def standing(
     | yes, other version       | -            | -         | OTHER_VERSION |
     | no                       | yes          | yes       | OURS          |
     | no                       | yes          | no        | OTHER_VERSION |
+    | no                       | yes, no MD5  | -         | UNPROVEN      |
     | no                       | no           | -         | UNPROVEN      |
+
+    (no MD5: the store's ETags of parts are of another kind, as under SSE-KMS.)
     """
     if record is not None and record.upload_id == upload.upload_id:
         same = record.identity == identity and fits(identity.size, record.part_size, dialect)
         return (Standing.OURS if same else Standing.OTHER_VERSION), record.part_size
     marked = next((part for part in parts if part.number == dialect.max_parts), None)
-    if marked is None:
+    if marked is None or md5_of(marked.etag) is None:
         return Standing.UNPROVEN, default_part_size
     for size in _part_sizes(parts, dialect, default_part_size):
         digest = hashlib.md5(mark(identity, size), usedforsecurity=False).hexdigest()

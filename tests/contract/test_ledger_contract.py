@@ -9,9 +9,9 @@ from dataclasses import replace
 from typing import Any
 
 import pytest
+
 from support.ledger_table import dynamo_ledger, make_table
 from support.moto_aws import MotoAws, moto_aws
-
 from sync.adapters.memory import MemoryLedger
 from sync.model import Identity, JobKind, ObjectRef, Outcome, TransferJob, TransferResult
 from sync.ports import JobLedger, UploadRecord

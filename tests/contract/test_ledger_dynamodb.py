@@ -9,9 +9,9 @@ from dataclasses import dataclass, field
 from typing import Any
 
 import pytest
+
 from support.ledger_table import dynamo_ledger, make_table
 from support.moto_aws import MotoAws, moto_aws
-
 from sync.adapters.aws_json import Reply
 from sync.adapters.dynamodb import DynamoLedger
 from sync.errors import NoSuchBucket

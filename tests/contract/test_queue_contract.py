@@ -10,9 +10,9 @@ from typing import Any, Protocol
 from uuid import uuid4
 
 import pytest
+
 from support.moto_aws import REGION, MotoAws, moto_aws
 from support.scripted_aws import Keys
-
 from sync.adapters.clock import SystemClock
 from sync.adapters.memory import MemoryQueue
 from sync.adapters.sqs import SqsQueue

@@ -11,9 +11,9 @@ from typing import Any
 from uuid import uuid4
 
 import pytest
+
 from support.moto_aws import REGION, MotoAws, moto_aws
 from support.scripted_aws import Keys
-
 from sync.adapters.aws_json import Reply
 from sync.adapters.clock import SystemClock
 from sync.adapters.sqs import SqsQueue

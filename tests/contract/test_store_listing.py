@@ -6,8 +6,8 @@ import uuid
 from typing import Any
 
 import pytest
-from support.stores import Subject, many
 
+from support.stores import Subject, many
 from sync.checksums import BytesStream
 from sync.errors import NoSuchBucket
 from sync.model import ObjectHeaders, ObjectRef

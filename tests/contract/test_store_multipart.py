@@ -8,8 +8,8 @@ from collections.abc import AsyncIterator
 from typing import Any
 
 import pytest
-from support.stores import Subject, many
 
+from support.stores import Subject, many
 from sync.checksums import BytesStream, Digester, agreement, disagreement
 from sync.errors import (
     IntegrityError,

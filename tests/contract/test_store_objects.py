@@ -9,8 +9,8 @@ from collections.abc import AsyncIterator
 from typing import Any
 
 import pytest
-from support.stores import Subject
 
+from support.stores import Subject
 from sync.checksums import BytesStream, Digester, DigestingStream, agreement, disagreement
 from sync.errors import (
     CredentialsRejected,

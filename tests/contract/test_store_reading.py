@@ -6,8 +6,8 @@ import uuid
 from typing import Any
 
 import pytest
-from support.stores import Subject
 
+from support.stores import Subject
 from sync.checksums import BytesStream
 from sync.errors import IntegrityError, NoSuchVersion, NotFound, PreconditionFailed, RequestRefused
 from sync.model import ObjectHeaders, ObjectRef

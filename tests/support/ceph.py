@@ -2,7 +2,7 @@
 
 A second S3 implementation with its own mind: it refuses unused parts and knows no checksum
 headers. It comes from Debian's packages; where they are missing and may be installed (root,
-apt-get, and THREEGSYNC_NO_APT unset) they are.
+apt-get, and NO_APT_INSTALL unset) they are.
 """
 
 from __future__ import annotations
@@ -74,8 +74,8 @@ def why_unavailable() -> str | None:
     """None where the gateway can be run (it is installed on the way), else the reason."""
     if _installed():
         return None
-    if os.environ.get("THREEGSYNC_NO_APT"):
-        return "Ceph RGW is not installed and THREEGSYNC_NO_APT forbids installing it"
+    if os.environ.get("NO_APT_INSTALL"):
+        return "Ceph RGW is not installed and NO_APT_INSTALL forbids installing it"
     if os.geteuid() != 0 or shutil.which("apt-get") is None:
         return f"Ceph RGW is not installed (as root: apt-get install {' '.join(PACKAGES)})"
     return _install()
@@ -87,7 +87,8 @@ def _installed() -> bool:
 
 def _install() -> str | None:
     environment = {**os.environ, "DEBIAN_FRONTEND": "noninteractive"}
-    install = ["apt-get", "install", "-y", "--no-install-recommends", *PACKAGES]
+    patient = "DPkg::Lock::Timeout=120"  # another test process may be installing them too
+    install = ["apt-get", "-o", patient, "install", "-y", "--no-install-recommends", *PACKAGES]
     for command in (["apt-get", "update"], install):
         try:
             subprocess.run(

@@ -9,7 +9,6 @@ from uuid import uuid4
 
 from support.moto_aws import REGION, MotoAws
 from support.scripted_aws import Keys
-
 from sync.adapters.clock import SystemClock
 from sync.adapters.dynamodb import DynamoLedger
 from sync.wire.client import Client

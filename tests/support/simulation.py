@@ -15,7 +15,6 @@ from typing import Any
 from urllib.parse import quote_plus
 
 from support.virtual import VirtualClock
-
 from sync.adapters.memory import MEMORY_DIALECT, MemoryObserver, MemoryQueue, MemoryStore
 from sync.engine.copier import Copier
 from sync.engine.options import CopyOptions, RunnerOptions

@@ -16,8 +16,8 @@ from typing import Any, Protocol, TypeVar
 import boto3
 import pytest
 from botocore.config import Config
-from support.servers import GCS_VERSIONED, S3Server
 
+from support.servers import GCS_VERSIONED, S3Server
 from sync.adapters.dialects import GCS, GENERIC, S3Dialect
 from sync.adapters.memory import MEMORY_DIALECT, MemoryStore
 from sync.adapters.s3 import S3Store

@@ -10,6 +10,7 @@ import pytest
 from botocore.auth import SigV4Auth
 from botocore.awsrequest import AWSRequest
 from botocore.credentials import Credentials
+
 from support.scripted_aws import (
     Answer,
     Keys,
@@ -19,7 +20,6 @@ from support.scripted_aws import (
     ok,
     refused,
 )
-
 from sync.adapters.aws_errors import Service
 from sync.adapters.aws_json import JsonApi, Retries, origin_of
 from sync.errors import (

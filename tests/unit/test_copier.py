@@ -8,10 +8,10 @@ from dataclasses import replace
 from typing import Any
 
 import pytest
+
 from support import virtual
 from support.simulation import SOURCE, TARGET, source, target
 from support.virtual import VirtualClock
-
 from sync.adapters.memory import MEMORY_DIALECT, MemoryLedger, MemoryObserver, MemoryStore
 from sync.engine import resume
 from sync.engine.copier import Copier
@@ -359,6 +359,20 @@ class TestResume:
             result = await bench.copy(size=len(BIG))
             assert result.parts_reused == 0
             assert list(bench.target.open_uploads) == [foreign.upload_id]
+
+        run(main())
+
+    def test_a_mark_whose_etag_is_no_md5_proves_nothing(self) -> None:
+        async def main() -> None:
+            bench = Bench(parts_per_object=1)
+            bench.source.store(source("k"), BIG)
+            await cut_short(bench, after_parts=6)
+            upload = next(iter(bench.target.open_uploads.values()))
+            data, part = upload.parts[SMALL_PARTS.max_parts]
+            upload.parts[SMALL_PARTS.max_parts] = (data, replace(part, etag="kms-like"))
+            result = await bench.copy(size=len(BIG))
+            assert result.parts_reused == 0
+            assert list(bench.target.open_uploads) == [upload.upload.upload_id]
 
         run(main())
 

@@ -6,6 +6,7 @@ from dataclasses import replace
 from typing import Any
 
 import pytest
+
 from support.scripted_aws import (
     Answer,
     Asked,
@@ -16,7 +17,6 @@ from support.scripted_aws import (
     ok,
     refused,
 )
-
 from sync.adapters.aws_json import Retries
 from sync.adapters.dynamodb import DynamoLedger
 from sync.errors import (

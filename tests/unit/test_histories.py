@@ -12,9 +12,9 @@ import random
 from dataclasses import replace
 
 import pytest
+
 from support import virtual
 from support.simulation import Worker, World, event, source
-
 from sync.adapters.memory import MEMORY_DIALECT, MemoryLedger
 from sync.engine.options import CopyOptions, RunnerOptions
 

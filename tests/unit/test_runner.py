@@ -8,9 +8,9 @@ from itertools import pairwise
 from typing import Any
 
 import pytest
+
 from support import virtual
 from support.simulation import TARGET, Worker, World, event, source, target
-
 from sync.adapters.memory import MEMORY_DIALECT, MemoryLedger
 from sync.engine.breaker import State
 from sync.engine.options import CopyOptions, RunnerOptions

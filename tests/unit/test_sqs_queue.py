@@ -5,6 +5,7 @@ from collections.abc import Mapping
 from typing import Any
 
 import pytest
+
 from support.scripted_aws import (
     Answer,
     Asked,
@@ -15,7 +16,6 @@ from support.scripted_aws import (
     ok,
     refused,
 )
-
 from sync.adapters.aws_json import Retries
 from sync.adapters.sqs import SqsQueue
 from sync.adapters.sqs_messages import md5_hex

@@ -11,9 +11,9 @@ from contextlib import AbstractAsyncContextManager
 from typing import Any
 
 import pytest
+
 from support.wire_server import LOOPS, Peer, Script, Scripted, certificates, ok, run_on, until
 from support.wire_server import scripted as serve
-
 from sync.checksums import BytesStream
 from sync.errors import IntegrityError, OutcomeUnknown, RequestRefused, TransientStoreError
 from sync.wire.client import Client

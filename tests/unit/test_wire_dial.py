@@ -8,8 +8,8 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from support.wire_server import LOOPS, Peer, certificates, ok, run_on, scripted, until
 
+from support.wire_server import LOOPS, Peer, certificates, ok, run_on, scripted, until
 from sync.errors import ConfigError, OutcomeUnknown, TransientStoreError
 from sync.wire.addresses import Addresses
 from sync.wire.client import Client

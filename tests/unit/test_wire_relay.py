@@ -10,8 +10,8 @@ from collections.abc import AsyncIterator
 
 import pytest
 from awscrt import checksums as crt
-from support.wire_server import LOOPS, Peer, Scripted, certificates, ok, run_on, scripted, until
 
+from support.wire_server import LOOPS, Peer, Scripted, certificates, ok, run_on, scripted, until
 from sync.checksums import DigestingStream
 from sync.errors import TransientStoreError
 from sync.wire.client import Client, Reply
