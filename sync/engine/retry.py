@@ -25,10 +25,22 @@ def backoff(attempt: int, *, base: float = _BASE, cap: float = _CAP) -> float:
 
 
 class Retry:
-    """Repeats an attempt while its error allows it, at most ``retries`` times."""
+    """Repeats an attempt while its error allows it, at most ``retries`` times.
 
-    def __init__(self, *, retries: int, clock: Clock, observer: TransferObserver) -> None:
+    ``throttled_pause`` is the least number of seconds to wait when a store asks for less and
+    does not say for how long: what it allows one object, where that is known.
+    """
+
+    def __init__(
+        self,
+        *,
+        retries: int,
+        clock: Clock,
+        observer: TransferObserver,
+        throttled_pause: float = 0.0,
+    ) -> None:
         self._retries = retries
+        self._throttled_pause = throttled_pause
         self._clock = clock
         self._observer = observer
 
@@ -53,8 +65,8 @@ class Retry:
 
     async def _pause(self, what: str, error: SyncError, number: int) -> None:
         delay = backoff(number)
-        if isinstance(error, Throttled) and error.retry_after:
-            delay += min(error.retry_after, _LONGEST_RETRY_AFTER)
+        if isinstance(error, Throttled):
+            delay += min(error.retry_after or self._throttled_pause, _LONGEST_RETRY_AFTER)
         self._observer.event(
             "retry", {"what": what, "error": str(error), "attempt": number + 1, "delay": delay}
         )

@@ -79,7 +79,12 @@ class Context:
 
     def __post_init__(self) -> None:
         options = self.options
-        retry = Retry(retries=max(1, options.max_retry), clock=self.clock, observer=self.observer)
+        retry = Retry(
+            retries=max(1, options.max_retry),
+            clock=self.clock,
+            observer=self.observer,
+            throttled_pause=self.destination.dialect.write_interval,
+        )
         policy = VersionPolicy(options.read_by_version, options.update_version)
         object.__setattr__(self, "retry", retry)
         object.__setattr__(self, "policy", policy)
