@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import json
+import textwrap
+from collections.abc import Collection
 from typing import Any, Final
 
 from sync.demo.contents import Catalogue
@@ -20,19 +22,18 @@ _WIDTH: Final = 78
 
 def conclude(story: Story, items: Catalogue, screen: Screen) -> int:
     """Verify, print, and give the exit code: 1 if anything is lost or stale."""
-    ignored = {item.key for item in items.ignored}
-    check = Verification(story.stage, left_out=ignored | {items.forbidden.key})
+    check = Verification(story.stage, left_out=story.ignored | {items.forbidden.key})
     screen.step("comparing every object, byte by byte, without 3GSync")
     with screen.showing(lambda: _reading(check.verdict)):
         verdict = check.run()
     there = listing(story.stage.source, SOURCE)
     faults = _load_faults(there, story.source.present)
     figures, letters = story.watch.update(), dead_letters(story.stage)
-    summary = _summary(verdict, figures, len(ignored & there.keys()), len(letters))
+    summary = _summary(verdict, figures, len(story.ignored & there.keys()), len(letters))
     screen.step(f"compared {verdict.bytes / _MB:.0f} MB on both sides")
     _table(screen, story, verdict, figures, summary)
     _tell(screen, verdict, letters, faults, resumed=figures.resumed_parts)
-    screen.print(json.dumps(summary))
+    screen.print(json.dumps(summary, separators=(",", ":")))
     return 1 if verdict.lost or verdict.stale or faults else 0
 
 
@@ -99,15 +100,16 @@ def _table(
     summary: dict[str, int | float],
 ) -> None:
     source = story.source
+    ignored = summary["ignored"]
     rows = [
         ("verified", verdict.verified, f"of {verdict.objects}, {verdict.bytes / _MB:.0f} MB"),
         ("lost", len(verdict.lost), ""),
         ("stale", len(verdict.stale), ""),
-        ("overwritten", source.rewritten, f"{figures.converged} of them while being copied"),
-        ("deleted", source.deleted, "gone at the destination too"),
+        ("overwritten", source.rewritten, f"{figures.converged} copies saw it and began anew"),
+        ("deleted", len(source.deleted), _still_there(verdict, source.deleted)),
         ("announced twice", source.duplicates, ""),
         ("resumed parts", figures.resumed_parts, "sent by the killed worker, kept by the next"),
-        ("ignored", summary["ignored"], "by the ignore list, absent at the destination"),
+        ("ignored", ignored, f"by the ignore list, {_still_there(verdict, story.ignored)}"),
         ("dead-lettered", summary["dead_lettered"], "each with its reason, below"),
     ]
     screen.print()
@@ -118,11 +120,17 @@ def _table(
     screen.print()
 
 
+def _still_there(verdict: Verdict, keys: Collection[str]) -> str:
+    """What the destination says of objects that it must not hold."""
+    found = sum(key in verdict.stale for key in keys)
+    return f"{found} STILL at the destination" if found else "not at the destination"
+
+
 def _tell(
     screen: Screen, verdict: Verdict, letters: list[str], faults: list[str], *, resumed: int
 ) -> None:
     for reason in letters:
-        screen.print(_fitted(f"  dead-lettered: {reason}"))
+        screen.print(_wrapped(f"  dead-lettered: {reason}"))
     for kind, keys in (("lost", verdict.lost), ("stale", verdict.stale)):
         for key, why in list(keys.items())[:_LISTED]:
             screen.print(f"  {kind}: {DESTINATION}/{key!r} {why}")
@@ -133,5 +141,5 @@ def _tell(
     screen.print()
 
 
-def _fitted(text: str) -> str:
-    return text if len(text) <= _WIDTH else text[: _WIDTH - 3] + "..."
+def _wrapped(text: str) -> str:
+    return textwrap.fill(text, _WIDTH, subsequent_indent=" " * 17)

@@ -88,13 +88,18 @@ class Screen:
         """Lines above the block."""
         with self._lock:
             self._clear()
-            self._out.write(text + "\n")
+            self._out.write(self._writable(text) + "\n")
             self._draw()
             self._out.flush()
 
     def title(self, text: str) -> None:
         """A line that stands out."""
         self.print(self._paint(text, "1"))
+
+    def _writable(self, text: str) -> str:
+        """Keys may hold what the terminal's encoding cannot."""
+        encoding = self._out.encoding or "utf-8"
+        return text.encode(encoding, "backslashreplace").decode(encoding)
 
     def _paint(self, text: str, code: str) -> str:
         return f"\x1b[{code}m{text}\x1b[0m" if self._color else text

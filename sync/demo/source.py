@@ -27,7 +27,7 @@ class Source:
         self._numbers = count(1)
         self.present: dict[str, int] = {}
         self.rewritten = 0
-        self.deleted = 0
+        self.deleted: set[str] = set()
         self.duplicates = 0
 
     def put(self, item: Item) -> None:
@@ -66,7 +66,7 @@ class Source:
         self._stage.source.delete_object(Bucket=SOURCE, Key=item.key)
         with self._lock:
             self.present.pop(item.key)
-            self.deleted += 1
+            self.deleted.add(item.key)
 
     def send_bad_messages(self) -> None:
         """One that nobody can read, and one for a key that the destination cannot hold."""

@@ -31,6 +31,7 @@ class Story:
         self.stage = stage
         self.watch = Watch()
         self.source = Source(stage)
+        self.ignored = {item.key for item in items.ignored}
         self._items = items
         self._children = children
         self._screen = screen
@@ -122,7 +123,7 @@ class Story:
         """Wait until all is loaded and the queue has been empty for a while."""
         quiet = 0
         for task in self._tasks:
-            task.result(self._left)
+            self._loaded(task)
         self._screen.step("all is loaded and changed; waiting for the queue to become empty")
         while quiet < _QUIET_LOOKS:
             if not self._left:
@@ -132,6 +133,14 @@ class Story:
                 child.check()
             quiet = quiet + 1 if self.stage.depth() == (0, 0) else 0
             time.sleep(_LOOK_EVERY)
+
+    def _loaded(self, task: Future[None]) -> None:
+        try:
+            task.result(self._left)
+        except TimeoutError:
+            raise DemoError("the objects could not be loaded in time") from None
+        except Exception as error:
+            raise DemoError(f"an object could not be loaded: {error}") from error
 
     def _stop_workers(self) -> None:
         """SIGTERM; a worker drains. Those that dead-lettered something end with 1."""

@@ -8,6 +8,8 @@ from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
 from typing import Any, Final
 
+from botocore.exceptions import BotoCoreError, ClientError
+
 from sync.demo.stage import DESTINATION, SOURCE, Stage
 
 _STEP: Final = 1024 * 1024
@@ -73,15 +75,21 @@ class Verification:
         return verdict
 
     def _compare(self, key: str) -> None:
-        ours = self._stage.source.get_object(Bucket=SOURCE, Key=key)
-        theirs = self._stage.destination.get_object(Bucket=DESTINATION, Key=key)
-        with ours["Body"] as left, theirs["Body"] as right:
-            fault = _difference(ours, theirs) or self._bytes_differ(left, right)
+        try:
+            fault = self._fault(key)
+        except (BotoCoreError, ClientError, OSError) as error:
+            fault = f"could not be compared: {error}"
         with self._lock:
             if fault:
                 self.verdict.stale[key] = fault
             else:
                 self.verdict.verified += 1
+
+    def _fault(self, key: str) -> str:
+        ours = self._stage.source.get_object(Bucket=SOURCE, Key=key)
+        theirs = self._stage.destination.get_object(Bucket=DESTINATION, Key=key)
+        with ours["Body"] as left, theirs["Body"] as right:
+            return _difference(ours, theirs) or self._bytes_differ(left, right)
 
     def _bytes_differ(self, left: Any, right: Any) -> str:
         offset = 0
