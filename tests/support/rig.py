@@ -11,6 +11,7 @@ import uuid
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
+from functools import cache
 from pathlib import Path
 from typing import Any
 from urllib.parse import quote_plus, urlsplit
@@ -18,12 +19,12 @@ from urllib.parse import quote_plus, urlsplit
 import boto3
 from botocore.config import Config
 from botocore.exceptions import ClientError
+
 from support.gate import Gate, Proxy, Refusal, Stage
 from support.ledger_table import make_table
 from support.moto_aws import MotoAws
 from support.servers import S3Server
 from support.worker_process import WorkerProcess, base_environment, eventually
-
 from sync.config.keys import BY_NAME
 
 MIB = 1024 * 1024
@@ -52,6 +53,7 @@ class Held:
     headers: dict[str, str]
 
 
+@cache
 def _boto(server: S3Server) -> Any:
     return boto3.client(
         "s3",
@@ -118,6 +120,11 @@ class Side:
             return reply.status, headers, reply.read()
         finally:
             connection.close()
+
+    def content(self, key: str) -> bytes:
+        held = self.get(key)
+        assert held is not None, key
+        return held.content
 
     def keys(self) -> set[str]:
         pages = self.boto.get_paginator("list_objects_v2").paginate(Bucket=self.bucket)
@@ -298,6 +305,20 @@ class Rig:
         """An object at the source, and its event."""
         self.source.put(key, content, **fields)
         self.queue.send(self.event(key, size=len(content)))
+
+    def store_destination_key(self) -> str:
+        """Put the destination's key into SSM, as JobType PUT wants it; returns the endpoint."""
+        server = self.target.server
+        pair = {
+            "aws_access_key_id": server.access_key,
+            "aws_secret_access_key": server.secret_key,
+            "region": "auto",
+        }
+        name = f"keys-{self.queue.name}"
+        self.options["ssm_parameter_credentials"] = name
+        ssm = self._aws._session().client("ssm", endpoint_url=self._aws.endpoint)
+        ssm.put_parameter(Name=name, Value=json.dumps(pair), Type="SecureString")
+        return self._aws.endpoint
 
     # --- workers ----------------------------------------------------------------------
 
