@@ -1,0 +1,197 @@
+"""One multipart transfer under way, and how its parts travel."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Awaitable, Callable, Iterable, Iterator
+from dataclasses import dataclass, field
+from typing import Final, TypeVar
+
+from sync.checksums import DigestingStream
+from sync.engine.integrity import PartSum, md5_of
+from sync.engine.transfer import Context, JobState, send_buffered, send_verified
+from sync.engine.versioning import Pin
+from sync.errors import (
+    IntegrityError,
+    NoSuchBucket,
+    NoSuchUpload,
+    NotFound,
+    PreconditionFailed,
+    SourceChanged,
+    SyncError,
+)
+from sync.model import (
+    Checksums,
+    Digest,
+    Identity,
+    PartSpec,
+    TransferJob,
+    TransferPlan,
+    Upload,
+    UploadedPart,
+    WriteReceipt,
+)
+from sync.ports import ByteStream, UploadRecord
+
+_NOTE_EVERY: Final = 5.0
+"""Seconds between two notes of progress in the ledger."""
+
+T = TypeVar("T")
+
+
+@dataclass(slots=True)
+class Work:
+    """What a multipart transfer has to remember. ``sums`` are the parts that lie there."""
+
+    job: TransferJob
+    state: JobState
+    identity: Identity
+    pin: Pin
+    cut: TransferPlan
+    upload: Upload
+    digests: frozenset[Digest]
+    sums: dict[int, PartSum] = field(default_factory=dict)
+    noted_at: float = 0.0
+
+    @property
+    def record(self) -> UploadRecord:
+        """For the ledger."""
+        crcs = {n: s.checksums.crc32c for n, s in self.sums.items()}
+        known = {n: crc for n, crc in crcs.items() if crc is not None}
+        return UploadRecord(self.upload.upload_id, self.identity, self.cut.part_size, known)
+
+    @property
+    def ordered(self) -> list[PartSum]:
+        """The parts by number."""
+        return [self.sums[number] for number in sorted(self.sums)]
+
+    def keep(self, part: UploadedPart, sums: Checksums) -> None:
+        """A part that an earlier attempt sent stays."""
+        self.sums[part.number] = PartSum(part.number, part.size, part.etag, sums)
+        self.state.parts_reused += 1
+
+
+class PartMover:
+    """Sends parts, and reads kept ones again."""
+
+    def __init__(self, context: Context) -> None:
+        self._context = context
+
+    async def send_missing(self, work: Work) -> None:
+        """Send every part that does not lie there yet."""
+        missing = (spec for spec in work.cut.parts() if spec.number not in work.sums)
+        await self._each(missing, lambda spec: self._send(work, spec))
+
+    async def reread(self, work: Work, parts: Iterable[UploadedPart]) -> None:
+        """Keep those parts whose listed MD5 is that of the source's bytes."""
+        await self._each(iter(parts), lambda part: self._reread(work, part))
+
+    async def note_progress(self, work: Work) -> None:
+        """Tell the ledger which parts are verified."""
+        work.noted_at = self._context.clock.monotonic()
+        if self._context.ledger is not None:
+            await self._context.ledger.progressed(work.job, work.record)
+
+    async def _each(self, items: Iterator[T], do: Callable[[T], Awaitable[None]]) -> None:
+        """Run ``do`` over the items, as many at a time as one object may take."""
+
+        async def take() -> None:
+            for item in items:
+                await do(item)
+
+        try:
+            async with asyncio.TaskGroup() as group:
+                for _ in range(self._context.options.parts_per_object):
+                    group.create_task(take())
+        except BaseExceptionGroup as failures:
+            raise _first(failures) from failures
+
+    async def _send(self, work: Work, spec: PartSpec) -> None:
+        async def attempt(last: SyncError | None) -> PartSum:
+            buffered = self._context.proof.missing or isinstance(last, IntegrityError)
+            async with self._context.slots:
+                return await self._relay(work, spec, buffered=buffered)
+
+        what = f"{work.job.destination} part {spec.number}"
+        work.sums[spec.number] = await self._context.retry.run(what, attempt)
+        work.state.parts_sent += 1
+        work.state.bytes_moved += spec.length
+        work.state.touch()
+        if self._context.clock.monotonic() - work.noted_at >= _NOTE_EVERY:
+            await self.note_progress(work)
+
+    async def _relay(self, work: Work, spec: PartSpec, *, buffered: bool) -> PartSum:
+        context = self._context
+        wanted = work.digests | {Digest.MD5} if buffered else work.digests
+
+        async def send(body: ByteStream, md5: bytes | None) -> WriteReceipt:
+            put = context.destination.put_part
+            return await put(work.upload, spec.number, body, content_md5=md5)
+
+        try:
+            opened = context.source.open(
+                work.pin.ref, if_match=work.pin.if_match, byte_range=(spec.offset, spec.last)
+            )
+            async with opened as read:
+                _same_version(read.meta.identity, work.identity)
+                stream = DigestingStream(read.body, wanted)
+                way = send_buffered if buffered else send_verified
+                what = f"{work.job.destination} part {spec.number}"
+                receipt, sums = await way(context, stream, send, what)
+        except NoSuchUpload:
+            raise
+        except NoSuchBucket:
+            raise
+        except (PreconditionFailed, NotFound) as error:
+            raise SourceChanged(f"{work.job.source} changed during the copy") from error
+        return PartSum(spec.number, spec.length, receipt.etag, sums)
+
+    async def _reread(self, work: Work, part: UploadedPart) -> None:
+        """Compute a kept part's CRC32C from the source; drop the part where its MD5 differs."""
+        listed = md5_of(part.etag)
+        if listed is None:
+            return
+
+        async def attempt(_last: SyncError | None) -> Checksums:
+            spec = work.cut.part(part.number)
+            async with self._context.slots:
+                return await self._digest(work, spec)
+
+        sums = await self._context.retry.run(f"re-read {work.job.source}", attempt)
+        if sums.md5 == listed:
+            work.keep(part, sums)
+
+    async def _digest(self, work: Work, spec: PartSpec) -> Checksums:
+        try:
+            async with self._context.source.open(
+                work.pin.ref, if_match=work.pin.if_match, byte_range=(spec.offset, spec.last)
+            ) as read:
+                stream = DigestingStream(read.body, work.digests | {Digest.MD5})
+                async for _chunk in stream:
+                    pass
+                return stream.digester.checksums()
+        except NoSuchBucket:
+            raise
+        except (PreconditionFailed, NotFound) as error:
+            raise SourceChanged(f"{work.job.source} changed during the copy") from error
+
+
+def _same_version(found: Identity, wanted: Identity) -> None:
+    """The pin's word is not taken for it: the reply must name the version asked for."""
+    if found.etag != wanted.etag or found.size != wanted.size:
+        raise SourceChanged("the source answered a pinned read with another version")
+
+
+def _first(failures: BaseExceptionGroup[BaseException]) -> BaseException:
+    """The one error that says most: one of ours before anything else."""
+    flat = list(_leaves(failures))
+    ours = [error for error in flat if isinstance(error, SyncError)]
+    return ours[0] if ours else flat[0]
+
+
+def _leaves(failures: BaseExceptionGroup[BaseException]) -> Iterator[BaseException]:
+    for error in failures.exceptions:
+        if isinstance(error, BaseExceptionGroup):
+            yield from _leaves(error)
+        else:
+            yield error
