@@ -10,8 +10,8 @@ from awscrt import checksums as crt
 from botocore.exceptions import ClientError
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
-from support.gcs import BUCKET, ask, boto_client, running_gcs, send, signed
 
+from support.gcs import BUCKET, ask, boto_client, running_gcs, send, signed
 from sync.standins.gcs import GcsProcess
 
 HELLO = b"hello, world"
@@ -301,6 +301,13 @@ def test_generations_of_a_versioned_bucket(gcs: GcsProcess) -> None:
 @pytest.mark.parametrize("query", ["tagging", "object-lock", "acl", "retention", "restore"])
 def test_subresources_that_are_not_there(gcs: GcsProcess, query: str) -> None:
     assert ask(gcs, "GET", "k", query=query).code == "NotImplemented"
+
+
+def test_metadata_that_is_not_ascii_passes_byte_for_byte(gcs: GcsProcess) -> None:
+    headers = {"x-amz-meta-city": "M\u00fcnchen"}
+    assert ask(gcs, "PUT", "city", headers=headers).status == 200
+    value = ask(gcs, "HEAD", "city").header("x-amz-meta-city")
+    assert value.encode("latin-1") == "M\u00fcnchen".encode()
 
 
 def test_unknown_query_parameters_are_refused(gcs: GcsProcess) -> None:

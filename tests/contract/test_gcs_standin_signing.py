@@ -1,5 +1,6 @@
 """The stand-in's gate: signatures, clock, header families, permissions."""
 
+import asyncio
 import hashlib
 import time
 from collections.abc import Iterator
@@ -7,9 +8,16 @@ from typing import Any
 
 import pytest
 from botocore.exceptions import ClientError
-from support.gcs import BUCKET, RawReply, ask, boto_client, fault_text, running_gcs, send, signed
 
-from sync.standins.gcs import GcsProcess, HmacIdentity, Permission
+from support.gcs import BUCKET, RawReply, ask, boto_client, fault_text, running_gcs, send, signed
+from sync.standins.gcs import (
+    Control,
+    GcsProcess,
+    GcsStandIn,
+    HmacIdentity,
+    Options,
+    Permission,
+)
 
 ALL = HmacIdentity("GOOGALL", "secret-of-all")
 READER = HmacIdentity(
@@ -144,6 +152,18 @@ def test_presigned_links_of_boto3(gcs: GcsProcess) -> None:
     client.put_object(Bucket=BUCKET, Key="pre signed+", Body=b"linked")
     reply = _follow(gcs, client, expires=60)
     assert (reply.status, reply.body) == (200, b"linked")
+
+
+def test_a_presigned_link_that_is_too_old() -> None:
+    async def run() -> bytes:
+        options = Options(identities=(ALL,), buckets=(BUCKET,))
+        async with GcsStandIn(options, clock=lambda: time.time() + 61) as server:
+            place = GcsProcess(server.url, 0, Control(server.url, ""), ALL)
+            client = boto_client(place, signature_version="s3v4")
+            reply = await asyncio.to_thread(_follow, place, client, expires=60)
+            return reply.body
+
+    assert fault_text(asyncio.run(run()), "Code") == "ExpiredToken"
 
 
 def test_a_presigned_link_that_was_changed(gcs: GcsProcess) -> None:
