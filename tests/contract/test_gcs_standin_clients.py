@@ -11,8 +11,8 @@ import pytest
 from google.api_core.client_options import ClientOptions
 from google.api_core.exceptions import NotFound, PreconditionFailed
 from google.auth.credentials import AnonymousCredentials
-from support.gcs import BUCKET, boto_client, running_gcs
 
+from support.gcs import BUCKET, boto_client, running_gcs
 from sync.standins.gcs import GcsProcess
 
 PROGRAMS = Path(sys.executable).parent

@@ -15,8 +15,8 @@ from typing import Any
 
 import pytest
 import trustme
-from support.gcs import BUCKET, ask, boto_client, fault_text, running_gcs, send, signed
 
+from support.gcs import BUCKET, ask, boto_client, fault_text, running_gcs, send, signed
 from sync.errors import ConfigError
 from sync.standins.gcs import Control, Fault, GcsProcess, GcsStandIn, Match, Options
 

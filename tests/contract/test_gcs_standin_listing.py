@@ -7,8 +7,8 @@ import pytest
 from botocore.exceptions import ClientError
 from hypothesis import given
 from hypothesis import strategies as st
-from support.gcs import BUCKET, ask, boto_client, running_gcs
 
+from support.gcs import BUCKET, ask, boto_client, running_gcs
 from sync.standins.gcs import GcsProcess
 from sync.standins.gcs.listing import page
 

@@ -9,8 +9,8 @@ from urllib.parse import unquote
 import pytest
 from awscrt import checksums as crt
 from botocore.exceptions import ClientError
-from support.gcs import BUCKET, ask, boto_client, fault_text, running_gcs
 
+from support.gcs import BUCKET, ask, boto_client, fault_text, running_gcs
 from sync.standins.gcs import GcsProcess
 
 MIN = 5 * 1024 * 1024
