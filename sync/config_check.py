@@ -12,6 +12,7 @@ import json
 import logging
 import signal
 from collections.abc import Callable, Mapping
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
 
@@ -19,6 +20,7 @@ from sync.adapters.clock import SystemClock
 from sync.adapters.credentials import providers
 from sync.config import Settings, load
 from sync.errors import ConfigError, SyncError
+from sync.ports import Clock
 from sync.probes.destination import TRAFFIC, probe_destination
 from sync.probes.keys import probe_keys
 from sync.probes.queue import probe_queue, probe_table
@@ -40,6 +42,7 @@ def check(
     as_json: bool,
     source_bucket: str = "",
     show: Callable[[str], None] = _show,
+    clock: Clock | None = None,
 ) -> int:
     """Check the configuration, and with ``online`` all it names; returns the exit code.
 
@@ -56,7 +59,8 @@ def check(
         raise
     if online:
         _quieten()
-        asyncio.run(_online(settings, environ, report, source_bucket))
+        online_check = _Online(settings, environ, report, source_bucket, clock or SystemClock())
+        asyncio.run(online_check.run())
     if as_json:
         show(json.dumps(report.to_json()))
     return WELL if report.well else FAILED
@@ -84,22 +88,6 @@ def _quieten() -> None:
     logging.getLogger("sync").addHandler(logging.NullHandler())
 
 
-async def _online(
-    settings: Settings, environ: Mapping[str, str], report: Report, source_bucket: str
-) -> None:
-    _end_on_sigterm()
-    keys = providers(settings, environ)
-    source_well, destination_well = await probe_keys(keys, report)
-    try:
-        async with open_stores(settings, environ, keys=keys) as stores:
-            if source_well:
-                await _source_side(settings, environ, stores, report, source_bucket)
-            if destination_well:
-                await _destination_side(settings, stores, report)
-    except SyncError as error:
-        report.fail("endpoints", str(error))
-
-
 def _end_on_sigterm() -> None:
     """As Ctrl-C does: what was written is removed before the program ends."""
     task = asyncio.current_task()
@@ -108,25 +96,42 @@ def _end_on_sigterm() -> None:
         asyncio.get_running_loop().add_signal_handler(signal.SIGTERM, task.cancel)
 
 
-async def _source_side(
-    settings: Settings,
-    environ: Mapping[str, str],
-    stores: Stores,
-    report: Report,
-    source_bucket: str,
-) -> None:
-    await probe_queue(settings, environ, stores, report)
-    await probe_table(settings, environ, stores, report)
-    if source_bucket:
-        await probe_source(settings, source_bucket, stores.source, report, SystemClock())
-    else:
-        report.warn("source", "not tried: name a bucket of it with --source-bucket")
+@dataclass(frozen=True, slots=True)
+class _Online:
+    """One run of everything that is tried."""
 
+    settings: Settings
+    environ: Mapping[str, str]
+    report: Report
+    source_bucket: str
+    clock: Clock
 
-async def _destination_side(settings: Settings, stores: Stores, report: Report) -> None:
-    dialect = stores.destination.dialect.name
-    report.ok(
-        "destination",
-        f"bucket {settings.default_bucket}, as dialect {dialect}; {TRAFFIC} will be moved",
-    )
-    await probe_destination(settings, stores.destination, report, SystemClock())
+    async def run(self) -> None:
+        """Try the keys, then each side whose keys are there."""
+        _end_on_sigterm()
+        keys = providers(self.settings, self.environ)
+        source_well, destination_well = await probe_keys(keys, self.report)
+        try:
+            async with open_stores(self.settings, self.environ, keys=keys) as stores:
+                if source_well:
+                    await self._source_side(stores)
+                if destination_well:
+                    await self._destination_side(stores)
+        except SyncError as error:
+            self.report.fail("endpoints", str(error))
+
+    async def _source_side(self, stores: Stores) -> None:
+        settings, report = self.settings, self.report
+        await probe_queue(settings, self.environ, stores, report)
+        await probe_table(settings, self.environ, stores, report)
+        bucket = self.source_bucket
+        if bucket:
+            await probe_source(settings, bucket, stores.source, report, self.clock)
+        else:
+            report.warn("source", "not tried: name a bucket of it with --source-bucket")
+
+    async def _destination_side(self, stores: Stores) -> None:
+        settings, store = self.settings, stores.destination
+        where = f"bucket {settings.default_bucket}, as dialect {store.dialect.name}"
+        self.report.ok("destination", f"{where}; {TRAFFIC} will be moved")
+        await probe_destination(settings, store, self.report, self.clock)

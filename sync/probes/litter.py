@@ -9,23 +9,17 @@ from typing import Final
 
 from sync.adapters.s3 import S3Store
 from sync.checksums import BytesStream
-from sync.errors import (
-    AccessDenied,
-    KeyNotAllowed,
-    NoSuchBucket,
-    NotFound,
-    RequestRefused,
-    SyncError,
-)
+from sync.errors import IntegrityError, NotFound, OutcomeUnknown, StoreError, SyncError
 from sync.messages import DestinationRule
 from sync.model import ObjectHeaders, ObjectRef, Upload, UploadedPart, WriteReceipt
 from sync.ports import Clock
-from sync.probes.attempts import retried
+from sync.probes.attempts import hopeless, retried
 from sync.probes.permissions import explained
 from sync.probes.report import Report
 
 _PLAIN: Final = ObjectHeaders(content=(("content-type", "application/octet-stream"),))
 CLEANING: Final = "clean-up"
+_SERVER_FAULT: Final = 500
 
 
 class Litter:
@@ -63,9 +57,9 @@ class Litter:
         try:
             body = BytesStream(data)
             receipt = await self._store.put(ref, body, headers, content_md5=content_md5)
-        except (AccessDenied, KeyNotAllowed, RequestRefused, NoSuchBucket):
-            if new:
-                del self._versions[ref]  # refused, so there is nothing to remove
+        except SyncError as error:
+            if new and not _may_be_there(error):
+                del self._versions[ref]
             raise
         versions += [receipt.version_id] if receipt.version_id else []
         return receipt
@@ -96,6 +90,8 @@ class Litter:
         for upload in [*self._uploads, *await self._forgotten()]:
             await self._try(partial(self._store.abort, upload), errors)
         for ref, versions in self._versions.items():
+            if errors and hopeless(errors[-1]):
+                break
             await self._remove(ref, versions, errors)
         if errors:
             first = explained(errors[0], self._store.dialect, bucket=self._rule.default_bucket)
@@ -129,3 +125,10 @@ class Litter:
             return
         except SyncError as error:
             errors.append(error)
+
+
+def _may_be_there(error: SyncError) -> bool:
+    """Whether a write that failed so may have taken effect, or may still."""
+    if isinstance(error, StoreError) and not isinstance(error, OutcomeUnknown):
+        return error.status >= _SERVER_FAULT
+    return isinstance(error, OutcomeUnknown | IntegrityError)

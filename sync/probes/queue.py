@@ -31,11 +31,11 @@ async def probe_queue(
         return
     seconds = f"{queue.facts.visibility_timeout:.0f} s"
     report.ok(QUEUE, f"{settings.queue_name}, about {waiting} waiting, visibility {seconds}")
-    await _permissions(queue, report)
+    await try_permissions(queue, report)
     await _dead_letter(settings, environ, stores, queue, report)
 
 
-async def _permissions(queue: SqsQueue, report: Report) -> None:
+async def try_permissions(queue: SqsQueue, report: Report) -> None:
     """Made-up receipts tell: SQS looks at permissions before it looks at the receipt."""
     nobodys = [Delivery("3gsync-probe", f"3gsync-probe-{uuid4().hex}", "")]
     for what, call in (
