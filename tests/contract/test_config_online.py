@@ -215,7 +215,7 @@ def test_a_cloud_storage_bucket_with_all_permissions_is_well(aws: MotoAws, gcs: 
     assert known["parts: an unused part"] == "ok"
     assert known["parts: part number 10,000"] == "ok"
     assert "CRC32C" in setup.detail("parts: checksum of the whole")
-    assert "not an MD5" in setup.detail("parts: ETag of the whole")
+    assert "not the MD5 of the object" in setup.detail("parts: ETag of the whole")
     assert "MD5 as ETag" in setup.detail("parts: listing")
 
 
@@ -310,6 +310,18 @@ def test_a_store_that_refuses_unused_parts_is_named_and_tried_without(
     assert setup.states()["parts: completing"] == "ok"
     assert setup.states()["parts: reading back"] == "ok"
     assert left_behind(gcs_boto(gcs), BUCKET) == []
+
+
+def test_a_finished_object_that_a_worker_would_refuse_is_named(
+    aws: MotoAws, gcs: GcsProcess
+) -> None:
+    """Bytes damaged after the part was answered: the whole's checksum cannot be the parts'."""
+    stored = Match(operation="UploadPart", key="upload-whole", part=2)
+    gcs.control.add(Fault(stored, corrupt_stored_at=10))
+    setup = on_gcs(aws, gcs)
+    assert setup.run() == 1
+    assert gcs.control.unfired() == []
+    assert setup.states()["parts: the finished object"] == "FAIL"
 
 
 def test_bytes_damaged_at_rest_are_found(aws: MotoAws, gcs: GcsProcess) -> None:
