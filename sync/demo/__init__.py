@@ -31,30 +31,34 @@ def run(*, small: bool, keep: Path | None) -> int:
     """
     _need_extra()
     with _ended_by_sigterm(), _folder(keep) as folder:
-        return _perform(folder, small=small)
+        return _perform(folder, small=small, kept=keep is not None)
 
 
-def _perform(folder: Path, *, small: bool) -> int:
+def _perform(folder: Path, *, small: bool, kept: bool) -> int:
     # Imported here so that a missing extra is told of before one of them fails.
     from sync.demo.contents import catalogue  # noqa: PLC0415
     from sync.demo.processes import Children, DemoError  # noqa: PLC0415
     from sync.demo.report import conclude  # noqa: PLC0415
     from sync.demo.screen import Screen  # noqa: PLC0415
-    from sync.demo.stage import basic_environ, set_up  # noqa: PLC0415
+    from sync.demo.stage import basic_environ, forget_own_aws, set_up  # noqa: PLC0415
     from sync.demo.story import Story  # noqa: PLC0415
 
+    forget_own_aws()
     screen = Screen(sys.stdout)
     items = catalogue(small=small)
     try:
         with Children(folder, basic_environ()) as children:
             screen.title("3GSync demo: S3 events become verified objects")
+            if kept:
+                screen.print(f"logs and data stay in {folder}")
             stage = set_up(folder, children, small=small)
             screen.step("source, queue and ledger (moto) and destination (stand-in) are up")
             story = Story(stage, children, items, screen)
             story.run(limit=_LIMIT)
             return conclude(story, items, screen)
     except DemoError as error:
-        print(f"3gsync demo: {error}", file=sys.stderr)
+        hint = "" if kept else " (--keep FOLDER keeps the logs)"
+        print(f"3gsync demo: {error}{hint}", file=sys.stderr)
     except KeyboardInterrupt:
         print("3gsync demo: stopped; everything it started has ended", file=sys.stderr)
     return FAILED

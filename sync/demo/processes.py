@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 import shutil
 import signal
 import subprocess
@@ -104,12 +103,6 @@ def _tied() -> list[str]:
     """On Linux: the program dies with the demonstration even where that is killed."""
     tool = shutil.which("setpriv") if sys.platform == "linux" else None
     return [tool, "--pdeathsig", "KILL"] if tool else []
-
-
-def beside_python(program: str) -> str:
-    """A console program of this Python's environment."""
-    path = Path(sys.executable).with_name(program)
-    return str(path) if os.access(path, os.X_OK) else program
 
 
 def wait_for(

@@ -8,8 +8,9 @@ from collections.abc import Collection
 from typing import Any, Final
 
 from sync.demo.contents import Catalogue
+from sync.demo.names import DESTINATION, SOURCE
 from sync.demo.screen import Reading, Screen
-from sync.demo.stage import DESTINATION, SOURCE, Stage
+from sync.demo.stage import Stage
 from sync.demo.story import Story
 from sync.demo.verify import Verdict, Verification, listing
 from sync.demo.watch import Figures, quantile
@@ -105,7 +106,11 @@ def _table(
         ("verified", verdict.verified, f"of {verdict.objects}, {verdict.bytes / _MB:.0f} MB"),
         ("lost", len(verdict.lost), ""),
         ("stale", len(verdict.stale), ""),
-        ("overwritten", source.rewritten, f"{figures.converged} copies saw it and began anew"),
+        (
+            "overwritten",
+            source.rewritten,
+            f"{figures.converged} during the copy, which began anew",
+        ),
         ("deleted", len(source.deleted), _still_there(verdict, source.deleted)),
         ("announced twice", source.duplicates, ""),
         ("resumed parts", figures.resumed_parts, "sent by the killed worker, kept by the next"),

@@ -11,7 +11,8 @@ from typing import Any, Final
 
 from sync.demo.contents import MIB, NEWLINE_KEY, Item
 from sync.demo.messages import UNREADABLE, created_event
-from sync.demo.stage import SOURCE, Stage
+from sync.demo.names import SOURCE
+from sync.demo.stage import Stage
 
 _IN_PARTS_ABOVE: Final = 64 * MIB
 _DUPLICATE_EVERY: Final = 20

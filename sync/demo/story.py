@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import time
 from collections.abc import Callable, Iterable, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
@@ -9,10 +10,11 @@ from functools import partial
 from typing import Final
 
 from sync.demo.contents import Catalogue, Item
+from sync.demo.names import DESTINATION, LEASE_SECONDS
 from sync.demo.processes import Child, Children, DemoError, wait_for
 from sync.demo.screen import Reading, Screen
 from sync.demo.source import Source
-from sync.demo.stage import DESTINATION, LEASE_SECONDS, Stage
+from sync.demo.stage import Stage
 from sync.demo.watch import Watch, quantile
 from sync.standins.gcs import Fault, Match
 
@@ -72,9 +74,10 @@ class Story:
     def _load(self, pool: ThreadPoolExecutor) -> None:
         """Everything but the large objects. The giant is early, so that the kill is too."""
         items, quarter = self._items, len(self._items.small) // 4
-        # Each part of it is held up a little, as by a store far away.
-        giant = Match(operation="UploadPart", key=items.giant.key)
-        self.stage.control.add(Fault(giant, times=0, delay=_PART_DELAY))
+        # The parts of two objects are held up a little, as by a store far away.
+        slow = "|".join(re.escape(item.key) for item in (items.giant, items.large[-1]))
+        match = Match(operation="UploadPart", key=slow)
+        self.stage.control.add(Fault(match, times=0, delay=_PART_DELAY))
         size = _megabytes(sum(item.size for item in items))
         self._screen.step(f"loading {self._total} objects, {size}; bucket events fill the queue")
         self._submit(pool, self.source.send_bad_messages)
@@ -88,9 +91,11 @@ class Story:
         sent: list[int] = []
 
         def far_enough() -> bool:
-            begun = self.watch.update().begun.get(name)
+            figures = self.watch.update()
+            begun = figures.begun.get(name)
             sent.append(self.stage.parts_there(giant.key))
-            return begun is not None and sent[-1] >= max(2, begun[1] * _KILL_AFTER)
+            enough = begun is not None and sent[-1] >= max(2, begun[1] * _KILL_AFTER)
+            return enough or name in figures.copied
 
         self._wait(far_enough, what="the largest object to be on its way")
         victim, parts = self.watch.update().begun[name]
@@ -101,8 +106,8 @@ class Story:
             f"{_megabytes(giant.size)} object sent"
         )
         self._screen.step(f"  its messages come back when its leases of {LEASE_SECONDS} s run out")
-        self._put(pool, self._items.large[-1:])
         self._start_workers("worker-3")
+        self._put(pool, self._items.large[-1:])
 
     def _change(self, pool: ThreadPoolExecutor) -> None:
         """Overwrite and delete what has been loaded, one large object while it is copied."""
@@ -110,14 +115,25 @@ class Story:
         chosen = items.small[:: max(1, len(items.small) // (items.rewrites + items.deletes))]
         rewritten, deleted = chosen[: items.rewrites], chosen[items.rewrites :][: items.deletes]
         large = items.large[-1]
-        self._wait(lambda: self.stage.parts_there(large.key), what=f"{large.key} to be copied")
-        self._screen.step(f"overwriting {large.key}, {_megabytes(large.size)}, during its copy")
+        during = self._under_way(large)
+        self._screen.step(f"overwriting {large.key}, {_megabytes(large.size)}, {during} its copy")
         self._submit(pool, partial(self.source.put, large.rewritten()))
         self._screen.step(f"overwriting {len(rewritten)} objects, deleting {len(deleted)}")
         for item in rewritten:
             self._submit(pool, partial(self.source.rewrite, item))
         for item in deleted:
             self._submit(pool, partial(self.source.delete, item))
+
+    def _under_way(self, item: Item) -> str:
+        """Wait for its first part; "during", or "after" where the copy was quicker than that."""
+        name, seen = f"{DESTINATION}/{item.key}", [0]
+
+        def begun() -> bool:
+            seen[0] = self.stage.parts_there(item.key)
+            return bool(seen[0]) or name in self.watch.update().copied
+
+        self._wait(begun, what=f"{item.key} to be copied")
+        return "during" if seen[0] else "after"
 
     def _settle(self) -> None:
         """Wait until all is loaded and the queue has been empty for a while."""

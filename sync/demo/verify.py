@@ -10,7 +10,8 @@ from typing import Any, Final
 
 from botocore.exceptions import BotoCoreError, ClientError
 
-from sync.demo.stage import DESTINATION, SOURCE, Stage
+from sync.demo.names import DESTINATION, SOURCE
+from sync.demo.stage import Stage
 
 _STEP: Final = 1024 * 1024
 _THREADS: Final = 4
