@@ -320,7 +320,14 @@ class _Ignored:
     def __init__(self, settings: Settings) -> None:
         self._file: IgnoreFile | None = None
         if settings.ignore_list is not None:
-            self._file = IgnoreFile(settings.ignore_list, clock=SystemClock(), report=_report)
+            loop = asyncio.get_running_loop()
+            self._file = IgnoreFile(
+                settings.ignore_list,
+                clock=SystemClock(),
+                report=_report,
+                # Parsing a long list takes a second that the transfers must not wait for.
+                run=lambda look: loop.run_in_executor(None, look),
+            )
 
     def __call__(self, ref: ObjectRef) -> str | None:
         """Look the object up."""
