@@ -23,7 +23,7 @@ demo: $(STAMP)
 	@$(BIN)/3gsync demo
 
 test: $(STAMP)
-	$(BIN)/python -m pytest
+	$(BIN)/python -m pytest -n 2 --dist loadscope
 
 lint: $(STAMP)
 	$(BIN)/ruff check .

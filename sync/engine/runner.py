@@ -231,7 +231,7 @@ class Runner:
     async def _do_all(
         self, jobs: Sequence[TransferJob], states: list[JobState]
     ) -> Sequence[Ending]:
-        states.extend(JobState() for _ in jobs)
+        states.extend(JobState(begun=self._clock.monotonic()) for _ in jobs)
         if len(jobs) == 1:
             return [await self._do(jobs[0], states[0])]
         return await asyncio.gather(*map(self._do, jobs, states))
@@ -286,6 +286,7 @@ class Runner:
             bytes_moved=state.bytes_moved,
             parts_sent=state.parts_sent,
             parts_reused=state.parts_reused,
+            seconds=self._clock.monotonic() - state.begun,
             finished_at=self._clock.time(),
             reason=str(error),
             error=type(error).__name__,

@@ -35,6 +35,7 @@ class JobState:
     late. ``touch`` is called whenever the job gets on, to put off its time-out.
     """
 
+    begun: float = 0.0
     unanswered: bool = False
     unknown_write: bool = False
     bytes_moved: int = 0
