@@ -126,8 +126,9 @@ _MODE: Final = (
         "the classes of S3 are mapped already; pairs given here come first."),
     Key("Mode", "ResumableThreshold", "resumable_threshold", Whole(0, 5120, "MB", MIB), "50",
         "Objects larger than this are written in parts and resumed after an interruption."),
-    Key("Mode", "MaxRetry", "max_retry", Whole(1, 100, "attempts"), "3",
-        "How often a request is tried before the job is given back to the queue."),
+    Key("Mode", "MaxRetry", "max_retry", Whole(1, 100, "retries"), "3",
+        "How often a request is repeated after a passing fault before the job is given back to "
+        "the queue."),
     Key("Mode", "Connections", "connections", Whole(1, 4096, "connections", word="auto"), "auto",
         "Transfers at a time in each process, shared between many small objects and the parts "
         "of few large ones. auto: what MemoryLimit allows; where MaxThread and MaxParallelFile "
@@ -141,8 +142,8 @@ _MODE: Final = (
     Key("Mode", "Processes", "processes", Whole(1, 512, "processes", word="auto"), "auto",
         "Worker processes on this machine. auto: one for each core."),
     Key("Mode", "JobTimeout", "job_timeout", _seconds(1, 43200), "3500",
-        "Time one object may take before its job is given back to the queue. What has been "
-        "written stays and is resumed."),
+        "Time without progress after which a job is given back to the queue; every part that "
+        "lands restarts it. What has been written stays and is resumed."),
     Key("Mode", "LeaseSeconds", "lease_seconds", _seconds(10, 43200), "120",
         "How long a message is held at a time; the worker renews it while it works. A worker "
         "that dies sets its messages free after this time, whatever the queue's own "
@@ -156,9 +157,9 @@ _MODE: Final = (
         "the queue."),
     Key("Mode", "LateWriteGrace", "late_write_grace", _seconds(0, 900), "30",
         "How long to wait after a write without a reply before looking at the object once more."),
-    Key("Mode", "CircuitBreaker", "circuit_breaker", Whole(1, 100000, "failures"), "10",
-        "Failures in a row for reasons of keys or permissions after which no more messages are "
-        "taken for a while."),
+    Key("Mode", "CircuitBreaker", "circuit_breaker", Whole(1, 100000, "objects"), "10",
+        "No more messages are taken for a while when the jobs of this many different objects "
+        "fail in a row for one reason of keys or permissions."),
     Key("Mode", "CircuitPause", "circuit_pause", _seconds(1, 3600), "30",
         "How long no messages are taken then, before one is tried."),
     Key("Mode", "JobsenderCompareVersionId", "compare_version_id", Flag(), "False",
@@ -190,8 +191,9 @@ _DEBUG: Final = (
     Key("Debug", "StatisticsInterval", "statistics_interval", _seconds(0, 86400), "60",
         "Time between two lines of statistics in the log. 0: none."),
     Key("Debug", "ifVerifyMD5Twice", "verify_md5_twice", Flag(), "False",
-        "Read every finished object back from the destination and compare it once more. Costs "
-        "its whole traffic again; each part and object is verified by checksum without it."),
+        "Read every finished object back from the destination and compare it once more, and on "
+        "resuming without the table read every kept part from the source again. Costs that "
+        "traffic; each part and object is verified by checksum without it."),
     Key("Debug", "ChunkSize", "chunk_size", Whole(5, 5120, "MB", MIB), "10",
         "Size of a part, made larger where an object would have more than 10,000. May change "
         "at any time: an upload that has begun keeps its own."),
