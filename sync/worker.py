@@ -32,7 +32,7 @@ from sync.adapters.clock import SystemClock
 from sync.adapters.metadata import wait_for_notice
 from sync.config import JobType, Settings, load
 from sync.engine.settling import RunReport
-from sync.errors import ConfigError, SyncError
+from sync.errors import ConfigError, NoSuchBucket, SyncError
 from sync.supervisor import supervise
 from sync.telemetry.lines import set_up, write
 from sync.telemetry.statistics import report_for_ever
@@ -82,7 +82,7 @@ def run(arguments: argparse.Namespace, environ: Mapping[str, str]) -> int:
         return MISUSED
     except SyncError as error:
         print(f"3gsync: {error}", file=sys.stderr)  # noqa: T201  before logging is set up
-        return FAILED
+        return MISUSED if isinstance(error, NoSuchBucket) else FAILED  # no such queue or table
 
 
 def _settings(arguments: argparse.Namespace, environ: Mapping[str, str]) -> Settings:
