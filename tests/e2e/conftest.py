@@ -9,7 +9,7 @@ from typing import Any
 
 import pytest
 
-pytest.register_assert_rewrite("support.rig", "support.worker_process")
+pytest.register_assert_rewrite("support.rig", "support.side", "support.worker_process")
 
 from support.gcs import running_gcs  # noqa: E402  its asserts are to be rewritten
 from support.moto_aws import MotoAws  # noqa: E402
@@ -24,11 +24,11 @@ class CachedAws(MotoAws):
     """Clients are made once: each costs a fifth of a second."""
 
     @cached_property
-    def sqs(self) -> Any:  # type: ignore[override]
+    def sqs(self) -> Any:
         return super().sqs
 
     @cached_property
-    def dynamodb(self) -> Any:  # type: ignore[override]
+    def dynamodb(self) -> Any:
         return super().dynamodb
 
 
@@ -52,9 +52,7 @@ def gcs_server(gcs_spare: HmacIdentity) -> Iterator[S3Server]:
 
 
 @pytest.fixture
-def make_rig(
-    request: pytest.FixtureRequest, aws: MotoAws, tmp_path: Path
-) -> Iterator[RigMaker]:
+def make_rig(request: pytest.FixtureRequest, aws: MotoAws, tmp_path: Path) -> Iterator[RigMaker]:
     """Makes rigs: from SeaweedFS to the GCS stand-in, with a ledger, unless told otherwise."""
     rigs: list[Rig] = []
 

@@ -72,7 +72,11 @@ def test_every_shape_of_message_is_understood(rig: Rig) -> None:
             "version": "0",
             "detail-type": "Object Created",
             "source": "aws.s3",
-            "detail": {"version": "0", "bucket": {"name": bucket}, "object": {"key": "bridge+plus"}},
+            "detail": {
+                "version": "0",
+                "bucket": {"name": bucket},
+                "object": {"key": "bridge+plus"},
+            },
         },
         job | {"Des_bucket": rig.target.bucket, "Des_key": "job+plus"},
         {"source_bucket": bucket, "target_bucket": rig.target.bucket, "keys": batch},

@@ -6,6 +6,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 
 import pytest
+
 from support.gate import Gate
 from support.rig import LEASE, MIB, Rig, Stage, eventually, noise
 
@@ -27,9 +28,7 @@ class Step:
 
     def gate(self, rig: Rig) -> Gate:
         proxy = getattr(rig, self.server).proxy
-        gate: Gate = proxy.gate(
-            self.line, self.stage, after=self.after, body_bytes=self.body_bytes
-        )
+        gate: Gate = proxy.gate(self.line, self.stage, after=self.after, body_bytes=self.body_bytes)
         return gate
 
 
@@ -42,9 +41,7 @@ SMALL = {
     "acknowledged-unanswered": Step("queue", r"DeleteMessageBatch", Stage.ANSWERED),
 }
 LARGE_STEPS = {
-    "inside-a-part": Step(
-        "target", r"^PUT .*partNumber=2&", Stage.BODY, body_bytes=MIB, reused=1
-    ),
+    "inside-a-part": Step("target", r"^PUT .*partNumber=2&", Stage.BODY, body_bytes=MIB, reused=1),
     "part-unanswered": Step("target", r"^PUT .*partNumber=2&", Stage.ANSWERED, reused=2),
     "between-parts": Step("source", r"^GET /.*/key", Stage.ARRIVED, after=2, reused=2),
     "before-complete": Step("target", r"^POST .*uploadId=", Stage.ARRIVED, reused=4),
@@ -55,7 +52,7 @@ LARGE_STEPS = {
 def die_at(rig: Rig, step: Step) -> None:
     """A worker is killed while it waits for the reply to that request, which is then cut."""
     gate = step.gate(rig)
-    worker = rig.start()
+    worker = rig.start(doomed=True)
     gate.wait()
     worker.kill()
     gate.cut()
@@ -92,7 +89,7 @@ def test_an_upload_nobody_knows_of_is_left_empty_and_goes_when_it_is_old(rig: Ri
     (orphan,) = rig.target.uploads()
     rig.after_death()
     assert rig.target.uploads() == [orphan]
-    rig.options["JobTimeout"] = 1
+    rig.options["JobTimeout"] = 2
 
     def gone() -> bool:
         rig.tell("key")
