@@ -68,8 +68,10 @@ def test_a_small_object_outlives_its_worker(rig: Rig, name: str) -> None:
     assert worker.summary["messages"] == done
 
 
-@pytest.mark.parametrize("ledger", [True, False], ids=["ledger", "no-ledger"])
-@pytest.mark.parametrize("name", LARGE_STEPS)
+@pytest.mark.parametrize(
+    ("name", "ledger"),
+    [*((name, True) for name in LARGE_STEPS), ("inside-a-part", False), ("between-parts", False)],
+)
 def test_a_large_object_is_gone_on_with(make_rig: RigMaker, name: str, ledger: bool) -> None:
     rig = make_rig(ledger=ledger, **ONE_BY_ONE)
     rig.put("key", noise(LARGE), ContentType="image/png", Metadata={"a": "b"})
