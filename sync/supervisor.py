@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import ctypes
 import json
 import signal
 import sys
@@ -17,6 +18,8 @@ from collections import Counter
 from collections.abc import Sequence
 from typing import Any, Final
 
+_LIBC: Final = ctypes.CDLL(None) if sys.platform == "linux" else None
+_PR_SET_PDEATHSIG: Final = 1
 _OWN_ENDS: Final = frozenset({0, 1, 2})
 _LONGEST_PAUSE: Final = 60.0
 _LAST_LINE_LIMIT: Final = 16 * 1024 * 1024
@@ -74,7 +77,7 @@ class _Supervisor:
 
     async def _run_child(self, place: int) -> int:
         child = await asyncio.create_subprocess_exec(
-            *self._command, stdout=PIPE, limit=_LAST_LINE_LIMIT
+            *self._command, stdout=PIPE, limit=_LAST_LINE_LIMIT, preexec_fn=_drain_with_parent
         )
         self._children[place] = child
         if self._stopping.is_set():
@@ -86,6 +89,12 @@ class _Supervisor:
         code = await child.wait()
         del self._children[place]
         return code
+
+
+def _drain_with_parent() -> None:
+    """Have the kernel send SIGTERM to the child when its supervisor dies (Linux)."""
+    if _LIBC is not None:
+        _LIBC.prctl(_PR_SET_PDEATHSIG, signal.SIGTERM)
 
 
 def _cause(code: int) -> str:

@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from typing import Any, Final
 
 from sync.adapters.aws_json import JsonApi
-from sync.errors import AccessDenied, ConfigError, CredentialsRejected
+from sync.errors import AccessDenied, ConfigError, CredentialsRejected, NoSuchBucket
 
 _LEAST_KNOWN_SIZE: Final = 256 * 1024
 _ARN_FIELDS: Final = 6
@@ -84,7 +84,17 @@ async def _url_of_arn(api: JsonApi, arn: str) -> str:
 
 
 async def _look_up(api: JsonApi, request: Mapping[str, str]) -> str:
-    url = (await api.call("GetQueueUrl", request)).get("QueueUrl")
+    try:
+        url = (await api.call("GetQueueUrl", request)).get("QueueUrl")
+    except NoSuchBucket as error:
+        raise NoSuchBucket(
+            f"there is no queue {request['QueueName']} in {api.region}: "
+            "check sqs_queue_name, the region of the queue's credentials, and the account",
+            operation=error.operation,
+            status=error.status,
+            code=error.code,
+            request_id=error.request_id,
+        ) from error
     if not url:
         raise ConfigError("the SQS endpoint answered without a queue URL: is it SQS at all?")
     return str(url)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import traceback
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import replace
 from typing import Final
 
@@ -22,7 +22,6 @@ from sync.messages import Decoded
 from sync.model import JobKind, ObjectRef, Outcome, TransferJob, TransferResult
 from sync.ports import Clock, Delivery, JobLedger, JobQueue, TransferObserver
 
-_POLL_GRACE: Final = 1.0
 _QUEUE_FAILURES: Final = 5
 
 
@@ -74,6 +73,8 @@ class Runner:
         self._tasks: dict[asyncio.Task[None], tuple[Delivery, list[JobState]]] = {}
         self._stopping = asyncio.Event()
         self._changed = asyncio.Event()
+        self._polling: set[asyncio.Task[None]] = set()
+        self._too_late: list[Delivery] = []
         self._reserved = 0
         self._taken = 0
         self._queue_failures = 0
@@ -151,15 +152,23 @@ class Runner:
         """Receive once. False where the queue had nothing."""
         options = self._options
         wait = options.wait if not options.until_empty else min(options.wait, 2.0)
+        task = asyncio.current_task()
+        assert task is not None
+        self._polling.add(task)
         try:
             deliveries = await self._queue.receive(room, wait=wait, lease=options.lease)
         except SyncError as error:
+            self._polling.discard(task)
             await self._queue_failed(error)
             return True
         finally:
+            self._polling.discard(task)
             self._reserved -= room
             self._changed.set()
         self._queue_failures = 0
+        if self._stopping.is_set():
+            self._too_late += deliveries
+            return True
         for delivery in deliveries:
             self._begin(delivery)
         if len(deliveries) == room:
@@ -298,32 +307,45 @@ class Runner:
     # --- the end ----------------------------------------------------------------------
 
     async def _drain(self, receivers: Sequence[asyncio.Task[None]]) -> None:
-        """Let short work end, give the rest back, answer for all that is done."""
+        """Let short work end, give the rest back, answer for all that is done.
+
+        Polls that are under way are let end: one that is given up lives on in the queue, and
+        takes what is given back with it for a whole lease.
+        """
+        ends = self._clock.monotonic() + self._options.drain
         self._plenty.set()
-        waiting = set(receivers) | set(self._tasks)
-        if receivers:
-            await asyncio.wait(set(receivers), timeout=_POLL_GRACE)
+        await self._wait_for(self._tasks, until=ends - self._options.drain * 0.4)
+        rest = await self._cut_short()
+        await self._wait_for(self._polling, until=ends - self._options.drain * 0.15)
         for task in receivers:
             task.cancel()
-        if waiting and self._tasks:
-            await asyncio.wait(set(self._tasks), timeout=self._options.drain * 0.6)
-        await self._give_up_rest()
+        await self._give_back([*rest, *self._too_late])
         await self._settler.flush()
         if self._ledger is not None:
             await self._ledger.flush()
 
-    async def _give_up_rest(self) -> None:
+    async def _wait_for(self, tasks: Iterable[asyncio.Task[None]], *, until: float) -> None:
+        waiting = set(tasks)
+        if waiting:
+            left = until - self._clock.monotonic()
+            await asyncio.wait(waiting, timeout=max(0.0, left))
+
+    async def _cut_short(self) -> list[Delivery]:
+        """Cancel what has not ended; returns the messages that may be given back early."""
         rest = dict(self._tasks)
         if not rest:
-            return
+            return []
         for task in rest:
             task.cancel()
         await asyncio.wait(set(rest), timeout=self._options.drain * 0.2)
         free = [d for d, states in rest.values() if not any(_may_land_late(s) for s in states)]
         self._observer.event("given-back", {"count": len(free), "kept": len(rest) - len(free)})
-        for start in range(0, len(free), BATCH):
+        return free
+
+    async def _give_back(self, deliveries: Sequence[Delivery]) -> None:
+        for start in range(0, len(deliveries), BATCH):
             try:
-                await self._queue.extend(free[start : start + BATCH], 0.0)
+                await self._queue.extend(deliveries[start : start + BATCH], 0.0)
             except StoreError as error:
                 self._observer.event("not-given-back", {"error": str(error)})
 

@@ -15,6 +15,7 @@ from pathlib import Path
 from typing import Final
 
 LOGGER: Final = logging.getLogger("3gsync")
+_OURS: Final = (LOGGER, logging.getLogger("sync"))
 _FIELDS: Final = "fields"
 
 
@@ -29,13 +30,12 @@ def set_up(*, level: str, form: str, folder: Path | None, role: str) -> None:
         folder.mkdir(parents=True, exist_ok=True)
         stamp = datetime.now(UTC).strftime("%Y-%m-%dT%H-%M-%S")
         handlers.append(logging.FileHandler(folder / f"{role}-{stamp}.log", encoding="utf-8"))
-    for old in LOGGER.handlers[:]:
-        LOGGER.removeHandler(old)
     for handler in handlers:
         handler.setFormatter(formatter)
-        LOGGER.addHandler(handler)
-    LOGGER.setLevel(level)
-    LOGGER.propagate = False
+    for logger in _OURS:
+        logger.handlers[:] = handlers
+        logger.setLevel(level)
+        logger.propagate = False
 
 
 def write(level: int, text: str, fields: Mapping[str, object]) -> None:

@@ -231,6 +231,21 @@ class TestDraining:
 
         virtual.run(main())
 
+    def test_what_an_open_poll_still_brings_is_given_back_at_once(self) -> None:
+        async def main() -> None:
+            w = world(runner_options=small(until_empty=False, wait=20.0))
+            w.source.store(source("k"), b"1")
+            worker = w.worker()
+            await asyncio.sleep(10)
+            draining = asyncio.create_task(worker.drain())
+            await asyncio.sleep(5)
+            w.queue.send(event(CREATED, "k", size=1))
+            await draining
+            assert await w.queue.depth() == 1
+            assert not w.target.requests
+
+        virtual.run(main())
+
     def test_the_rest_is_visible_again_at_once_and_its_parts_stay(self) -> None:
         async def main() -> None:
             w = world(runner_options=small(until_empty=False), ledger=MemoryLedger())
