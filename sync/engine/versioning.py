@@ -20,8 +20,13 @@ finds out and the current one is copied. JobsenderCompareVersionId concerns the 
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import Final
 
 from sync.model import Identity, ObjectRef
+
+# The null version is replaced in place where versioning is suspended: naming it pins nothing.
+# Source: Amazon S3 User Guide, "Working with objects in a versioning-suspended bucket".
+_NO_PIN: Final = frozenset({None, "", "null"})
 
 
 @dataclass(frozen=True, slots=True)
@@ -47,6 +52,6 @@ class VersionPolicy:
 
     def pin(self, ref: ObjectRef, identity: Identity) -> Pin:
         """Pin further reads of ``ref`` to ``identity``."""
-        if self.read_by_version and identity.version_id:
+        if self.read_by_version and identity.version_id not in _NO_PIN:
             return Pin(ObjectRef(ref.bucket, ref.key, identity.version_id))
         return Pin(ObjectRef(ref.bucket, ref.key), if_match=identity.etag)

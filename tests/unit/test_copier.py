@@ -529,6 +529,24 @@ class TestIntegrity:
 
         run(main())
 
+    @pytest.mark.parametrize("twice", [False, True])
+    def test_reading_back_finds_what_was_spoilt_after_the_write(self, twice: bool) -> None:
+        async def main() -> None:
+            bench = Bench(verify_twice=twice)
+            bench.source.store(source("k"), b"precious")
+            once = iter([True])
+
+            async def spoil(operation: str, _ref: ObjectRef) -> None:
+                if operation == "put-done" and next(once, False):
+                    bench.target.store(target("k"), b"spoilt!!")
+
+            bench.target.interfere = spoil
+            assert (await bench.copy()).outcome is Outcome.COPIED
+            expected = b"precious" if twice else b"spoilt!!"
+            assert bench.target.content(target("k")) == expected
+
+        run(main())
+
 
 def spy_on_md5(store: MemoryStore) -> list[bytes | None]:
     seen: list[bytes | None] = []
@@ -712,6 +730,18 @@ class TestHeaders:
     def test_storage_class_is_mapped_on_request(self) -> None:
         found = self.written(storage_class={"STANDARD_IA": "NEARLINE"}.__getitem__)
         assert found.storage_class == "NEARLINE"
+
+    def test_tags_are_kept_on_request(self) -> None:
+        tagged = replace(self.kept, tagging="team=a%20b")
+
+        async def main(wanted: bool) -> str:
+            bench = Bench(copy_tags=wanted)
+            bench.source.store(source("k"), b"x", tagged)
+            await bench.copy()
+            return bench.target._find(target("k")).meta.headers.tagging
+
+        assert virtual.run(main(wanted=True)) == "team=a%20b"
+        assert virtual.run(main(wanted=False)) == ""
 
     def test_provenance_names_the_source_version(self) -> None:
         names = dict(self.written(provenance=True).metadata)
