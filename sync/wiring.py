@@ -336,4 +336,3 @@ class _Ignored:
 
 def _report(text: str) -> None:
     write(logging.WARNING, text, {"event": "ignore-list", "message": text})
-
