@@ -20,7 +20,7 @@ import pytest
 from support.gcs import BUCKET, running_gcs
 from support.ledger_table import make_table
 from support.moto_aws import MotoAws, moto_aws
-from support.servers import S3Server
+from support.servers import S3Server, hear_interrupts
 from support.stores import boto_for
 from sync.config_check import check
 from sync.errors import ConfigError
@@ -542,6 +542,7 @@ def command(setup: Setup, *arguments: str) -> subprocess.Popen[str]:
         text=True,
         stdout=subprocess.PIPE,
         stderr=subprocess.PIPE,
+        preexec_fn=hear_interrupts,  # noqa: PLW1509  one system call, from the main thread
     )
 
 

@@ -12,6 +12,8 @@ from pathlib import Path
 
 import pytest
 
+from support.servers import hear_interrupts
+
 NAMES = [
     "objects",
     "bytes",
@@ -33,6 +35,7 @@ def start(folder: Path) -> subprocess.Popen[str]:
         stderr=subprocess.PIPE,
         text=True,
         env={**os.environ, "TMPDIR": str(folder)},
+        preexec_fn=hear_interrupts,  # noqa: PLW1509  one system call, from the main thread
     )
 
 

@@ -70,6 +70,11 @@ def _die_with_parent() -> None:
         _LIBC.prctl(_PR_SET_PDEATHSIG, signal.SIGKILL)
 
 
+def hear_interrupts() -> None:
+    """For a child that is to be interrupted: a shell's background job inherits SIGINT ignored."""
+    signal.signal(signal.SIGINT, signal.SIG_DFL)
+
+
 @contextmanager
 def running(command: Sequence[str], *, folder: Path, name: str) -> Iterator[Callable[[], None]]:
     """Run a command until the context ends. Gives a check that raises once it has ended."""
