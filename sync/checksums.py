@@ -57,18 +57,23 @@ def combine_crc64nvme(parts: Iterable[tuple[int, int]]) -> int:
 
 def disagreement(one: Checksums, other: Checksums) -> str | None:
     """Name of an algorithm both sides know and differ in, or None."""
-    for digest in Digest:
-        left, right = getattr(one, digest.value), getattr(other, digest.value)
-        if left is not None and right is not None and left != right:
-            return digest.value
-    return None
+    if _differ(one.crc32c, other.crc32c):
+        return Digest.CRC32C.value
+    if _differ(one.crc64nvme, other.crc64nvme):
+        return Digest.CRC64NVME.value
+    return Digest.MD5.value if _differ(one.md5, other.md5) else None
+
+
+def _differ(left: int | bytes | None, right: int | bytes | None) -> bool:
+    return left is not None and right is not None and left != right
 
 
 def agreement(one: Checksums, other: Checksums) -> bool:
     """True where some algorithm is known to both sides and none differs."""
-    shared = any(
-        getattr(one, digest.value) is not None and getattr(other, digest.value) is not None
-        for digest in Digest
+    shared = (
+        (one.crc32c is not None and other.crc32c is not None)
+        or (one.crc64nvme is not None and other.crc64nvme is not None)
+        or (one.md5 is not None and other.md5 is not None)
     )
     return shared and disagreement(one, other) is None
 
