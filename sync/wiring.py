@@ -22,14 +22,16 @@ from sync.adapters.metadata import instance_name
 from sync.adapters.s3 import S3Store
 from sync.adapters.sqs import SqsQueue
 from sync.config import JobType, Settings
+from sync.engine.budget import AutoBudget, Budget
 from sync.engine.copier import Copier
-from sync.engine.options import CopyOptions, RunnerOptions
+from sync.engine.options import MOST_RECEIVERS, CopyOptions, RunnerOptions
+from sync.engine.pacing import CEILING, FLOOR, Bounds, Pace
 from sync.engine.runner import Runner
 from sync.engine.soft_ledger import SoftLedger
 from sync.engine.transfer import Context
 from sync.messages import DestinationRule, decode
 from sync.model import MIB, ObjectRef
-from sync.ports import CredentialProvider, JobLedger, TransferObserver
+from sync.ports import Clock, CredentialProvider, JobLedger, TransferObserver
 from sync.telemetry.lines import write
 from sync.telemetry.observers import LogObserver, Observers
 from sync.telemetry.statistics import Statistics
@@ -37,12 +39,12 @@ from sync.wire.client import Client
 from sync.wire.proxy import Proxies
 from sync.wire.tls import tls_context
 
-AUTO_CONNECTIONS: Final = 64
 _PER_CONNECTION: Final = MIB
 _PROCESS_BASE: Final = 96 * MIB
-_MESSAGES_PER_CONNECTION: Final = 2
-_CONNECTIONS_PER_RECEIVER: Final = 32
-_MOST_RECEIVERS: Final = 8
+# A message is held while it is received, waits, is relayed by two requests and looked at by one.
+_MESSAGES_PER_CONNECTION: Final = 3
+# One receive brings ten messages in the time of one request; ten relays take two requests each.
+_CONNECTIONS_PER_RECEIVER: Final = 16
 
 
 @dataclass(frozen=True, slots=True)
@@ -65,29 +67,57 @@ class WorkerParts:
 
 
 def connections(settings: Settings) -> int:
-    """The budget of transfers at a time of one process.
+    """The most transfers at a time of one process.
 
-    What the file says; else MaxThread x MaxParallelFile where both are given; else 64, or
-    what MemoryLimit has room for at 1 MiB each beside 96 MiB for the process itself.
+    What the file says; else MaxThread x MaxParallelFile where both are given; else what
+    MemoryLimit has room for at 1 MiB each beside 96 MiB for the process itself, at most 512.
     """
+    fixed = _fixed_connections(settings)
+    return bounds(settings).ceiling if fixed is None else fixed
+
+
+def _fixed_connections(settings: Settings) -> int | None:
     if settings.connections is not None:
         return settings.connections
     if settings.max_thread is not None and settings.max_parallel_file is not None:
         return settings.max_thread * settings.max_parallel_file
+    return None
+
+
+def bounds(settings: Settings) -> Bounds:
+    """Between what `auto` may move the number of transfers at a time."""
     room = (settings.memory_limit - _PROCESS_BASE) // _PER_CONNECTION
-    return max(4, min(AUTO_CONNECTIONS, room))
+    return Bounds(FLOOR, max(FLOOR, min(CEILING, room)))
+
+
+def transfer_budget(
+    settings: Settings, *, clock: Clock | None = None, observer: TransferObserver | None = None
+) -> Budget:
+    """The transfers at a time: as many as the file says, or as prove to be best."""
+    fixed = _fixed_connections(settings)
+    if fixed is not None:
+        return Budget(fixed)
+
+    def changed(pace: Pace) -> None:
+        if observer is not None:
+            observer.event("connections", {"limit": pace.base})
+
+    clock = clock or SystemClock()
+    return AutoBudget(bounds(settings), clock=clock.monotonic, changed=changed)
 
 
 def copy_options(settings: Settings) -> CopyOptions:
     """The engine's options for copying."""
-    budget = connections(settings)
-    per_object = settings.max_thread or max(1, budget * 3 // 4)
+    fixed = _fixed_connections(settings)
+    per_object = settings.max_thread
+    if fixed is not None:
+        per_object = min(per_object or max(1, fixed * 3 // 4), fixed)
     return CopyOptions(
         threshold=settings.resumable_threshold,
         chunk=settings.chunk_size,
         max_retry=settings.max_retry,
         job_timeout=float(settings.job_timeout),
-        parts_per_object=min(per_object, budget),
+        parts_per_object=per_object,
         preserve_metadata=settings.preserve_metadata,
         storage_class=settings.destination_class,
         copy_tags=settings.copy_tags,
@@ -102,14 +132,20 @@ def copy_options(settings: Settings) -> CopyOptions:
 
 
 def runner_options(
-    settings: Settings, *, until_empty: bool = False, max_jobs: int | None = None
+    settings: Settings, budget: Budget, *, until_empty: bool = False, max_jobs: int | None = None
 ) -> RunnerOptions:
-    """The engine's options for serving the queue."""
-    budget = connections(settings)
-    objects = settings.max_parallel_file or budget * _MESSAGES_PER_CONNECTION
+    """The engine's options for serving the queue; what is held follows the budget."""
+    objects = settings.max_parallel_file
+
+    def in_flight() -> int:
+        return max(10, objects or budget.limit * _MESSAGES_PER_CONNECTION)
+
+    def receivers() -> int:
+        return max(1, min(MOST_RECEIVERS, budget.limit // _CONNECTIONS_PER_RECEIVER))
+
     return RunnerOptions(
-        in_flight=max(10, objects),
-        receivers=max(1, min(_MOST_RECEIVERS, budget // _CONNECTIONS_PER_RECEIVER)),
+        in_flight=in_flight,
+        receivers=receivers,
         wait=float(settings.receive_wait),
         lease=float(settings.lease_seconds),
         max_receives=settings.max_receives,
@@ -246,10 +282,10 @@ async def open_worker(
             _named_ledger(settings, environ, stores, observer),
         )
         _tell(queue)
-        options = runner_options(settings, until_empty=until_empty, max_jobs=max_jobs)
-        runner = _runner(
-            settings, stores, queue=queue, ledger=ledger, options=options, observer=observer
-        )
+        budget = transfer_budget(settings, observer=observer)
+        options = runner_options(settings, budget, until_empty=until_empty, max_jobs=max_jobs)
+        context = _context(settings, stores, ledger=ledger, budget=budget, observer=observer)
+        runner = _runner(settings, context, queue=queue, options=options)
         yield WorkerParts(runner, statistics, instance)
 
 
@@ -278,39 +314,41 @@ def _tell(queue: SqsQueue) -> None:
         write(logging.WARNING, text, {"event": "no-dead-letter-queue", "message": text})
 
 
-def _runner(
+def _context(
     settings: Settings,
     stores: Stores,
     *,
-    queue: SqsQueue,
     ledger: JobLedger | None,
-    options: RunnerOptions,
+    budget: Budget,
     observer: TransferObserver,
-) -> Runner:
-    clock = SystemClock()
-    copying = copy_options(settings)
-    context = Context(
+) -> Context:
+    return Context(
         source=stores.source,
         destination=stores.destination,
         ledger=ledger,
-        options=copying,
+        options=copy_options(settings),
         observer=observer,
-        clock=clock,
-        slots=asyncio.Semaphore(connections(settings)),
+        clock=SystemClock(),
+        slots=budget,
     )
+
+
+def _runner(
+    settings: Settings, context: Context, *, queue: SqsQueue, options: RunnerOptions
+) -> Runner:
     rule = DestinationRule(settings.default_bucket, settings.default_prefix)
     ignored = _Ignored(settings)
     return Runner(
         queue=queue,
         copier=Copier(context),
-        ledger=ledger,
+        ledger=context.ledger,
         decode=lambda body: decode(body, rule),
         ignored=ignored,
         options=options,
-        write_interval=stores.destination.dialect.write_interval,
-        late_write_grace=copying.late_write_grace,
-        clock=clock,
-        observer=observer,
+        write_interval=context.destination.dialect.write_interval,
+        late_write_grace=context.options.late_write_grace,
+        clock=context.clock,
+        observer=context.observer,
     )
 
 

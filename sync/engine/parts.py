@@ -93,16 +93,29 @@ class PartMover:
             await self._context.ledger.progressed(work.job, work.record)
 
     async def _each(self, items: Iterator[T], do: Callable[[T], Awaitable[None]]) -> None:
-        """Run ``do`` over the items, as many at a time as one object may take."""
+        """Run ``do`` over the items, as many at a time as one object may take by then."""
+        takers: set[asyncio.Task[None]] = set()
+        exhausted = False
+
+        def more() -> None:
+            for _ in range(self._context.parts_at_a_time - len(takers)):
+                taker = group.create_task(take())
+                takers.add(taker)
+                taker.add_done_callback(takers.discard)
 
         async def take() -> None:
+            nonlocal exhausted
             for item in items:
                 await do(item)
+                if _cancelled() or len(takers) > self._context.parts_at_a_time:
+                    return
+                if not exhausted:
+                    more()
+            exhausted = True
 
         try:
             async with asyncio.TaskGroup() as group:
-                for _ in range(self._context.options.parts_per_object):
-                    group.create_task(take())
+                more()
         except BaseExceptionGroup as failures:
             raise _first(failures) from failures
 
@@ -110,7 +123,9 @@ class PartMover:
         async def attempt(last: SyncError | None) -> PartSum:
             buffered = self._context.proof.missing or isinstance(last, IntegrityError)
             async with self._context.slots:
-                return await self._relay(work, spec, buffered=buffered)
+                sent = await self._relay(work, spec, buffered=buffered)
+                self._context.slots.moved(spec.length)
+                return sent
 
         what = f"{work.job.destination} part {spec.number}"
         work.sums[spec.number] = await self._context.retry.run(what, attempt)
@@ -174,6 +189,12 @@ class PartMover:
             raise
         except (PreconditionFailed, NotFound) as error:
             raise SourceChanged(f"{work.job.source} changed during the copy") from error
+
+
+def _cancelled() -> bool:
+    """True where this task has been cancelled and its next await will say so."""
+    task = asyncio.current_task()
+    return task is not None and task.cancelling() > 0
 
 
 def _same_version(found: Identity, wanted: Identity) -> None:

@@ -28,7 +28,8 @@ class Retry:
     """Repeats an attempt while its error allows it, at most ``retries`` times.
 
     ``throttled_pause`` is the least number of seconds to wait when a store asks for less and
-    does not say for how long: what it allows one object, where that is known.
+    does not say for how long: what it allows one object, where that is known. ``throttled`` is
+    called whenever a store asks for less.
     """
 
     def __init__(
@@ -38,9 +39,11 @@ class Retry:
         clock: Clock,
         observer: TransferObserver,
         throttled_pause: float = 0.0,
+        throttled: Callable[[], None] | None = None,
     ) -> None:
         self._retries = retries
         self._throttled_pause = throttled_pause
+        self._throttled = throttled
         self._clock = clock
         self._observer = observer
 
@@ -51,6 +54,8 @@ class Retry:
             try:
                 return await attempt(last)
             except SyncError as error:
+                if self._throttled is not None and isinstance(error, Throttled):
+                    self._throttled()
                 if not self._again(error, last, number):
                     raise
                 last = error

@@ -12,7 +12,7 @@ from sync.engine.batches import BATCH
 from sync.engine.breaker import CircuitBreaker, State
 from sync.engine.copier import Copier
 from sync.engine.leases import Leases
-from sync.engine.options import RunnerOptions
+from sync.engine.options import MOST_RECEIVERS, RunnerOptions
 from sync.engine.retry import backoff
 from sync.engine.settling import Ending, RunReport, Settler
 from sync.engine.transfer import JobState
@@ -78,7 +78,8 @@ class Runner:
         self._reserved = 0
         self._taken = 0
         self._queue_failures = 0
-        self._plenty = asyncio.Event()
+        self._plenty = False
+        self._call = asyncio.Event()
 
     # --- the loop ---------------------------------------------------------------------
 
@@ -97,7 +98,9 @@ class Runner:
     async def run(self) -> RunReport:
         """Serve the queue until ``stop`` is called, or by the options until it is empty."""
         heartbeat = asyncio.create_task(self._leases.beat_for_ever())
-        receivers = [asyncio.create_task(self._receive(n)) for n in range(self._options.receivers)]
+        most = self._options.receivers
+        most = MOST_RECEIVERS if callable(most) else most
+        receivers = [asyncio.create_task(self._receive(n)) for n in range(most)]
         try:
             await self._until_stopped(receivers)
             await self._drain(receivers)
@@ -121,21 +124,25 @@ class Runner:
     async def _receive(self, number: int) -> None:
         """One long-polling receiver. All but the first rest while there is little to take."""
         while not self._stopping.is_set():
-            if number and not self._plenty.is_set():
-                await self._plenty.wait()
+            if number and self._rests(number):
+                self._call.clear()
+                await self._call.wait()
                 continue
             if self._options.until_empty and self.breaker.state is State.OPEN:
                 self.stop(self.breaker.reason)
                 return
             room = await self._room()
             if room and not await self._take(room, first=number == 0):
-                self._plenty.clear()
+                self._plenty = False
+
+    def _rests(self, number: int) -> bool:
+        return not self._plenty or number >= _now(self._options.receivers)
 
     async def _room(self) -> int:
         """Reserve places for messages; 0 where the runner is stopping."""
         allowed = await self.breaker.allowed()
         while not self._stopping.is_set():
-            free = self._options.in_flight - len(self._tasks) - self._reserved
+            free = _now(self._options.in_flight) - len(self._tasks) - self._reserved
             if allowed is not None:
                 free = min(free, allowed - len(self._tasks) - self._reserved)
             if self._options.max_jobs is not None:
@@ -172,7 +179,8 @@ class Runner:
         for delivery in deliveries:
             self._begin(delivery)
         if len(deliveries) == room:
-            self._plenty.set()
+            self._plenty = True
+            self._call.set()
         if not deliveries and first and options.until_empty and await self._is_empty():
             self.stop("the queue is empty")
         return bool(deliveries)
@@ -313,7 +321,7 @@ class Runner:
         takes what is given back with it for a whole lease.
         """
         ends = self._clock.monotonic() + self._options.drain
-        self._plenty.set()
+        self._call.set()
         await self._wait_for(self._tasks, until=ends - self._options.drain * 0.4)
         rest = await self._cut_short()
         await self._wait_for(self._polling, until=ends - self._options.drain * 0.15)
@@ -348,6 +356,10 @@ class Runner:
                 await self._queue.extend(deliveries[start : start + BATCH], 0.0)
             except StoreError as error:
                 self._observer.event("not-given-back", {"error": str(error)})
+
+
+def _now(number: int | Callable[[], int]) -> int:
+    return number() if callable(number) else number
 
 
 def _may_land_late(state: JobState) -> bool:

@@ -79,4 +79,5 @@ async def _write(
     way = send_buffered if buffered else send_verified
     receipt, sums = await way(context, stream, send, str(job.destination))
     state.bytes_moved += meta.size
+    context.slots.moved(meta.size)
     return Written(meta.identity, Expected(meta.size, sums, etag=receipt.etag))

@@ -7,6 +7,7 @@ from collections.abc import Awaitable, Callable
 from dataclasses import dataclass, field, replace
 
 from sync.checksums import BytesStream, DigestingStream
+from sync.engine.budget import Budget
 from sync.engine.integrity import Expected, confirm
 from sync.engine.options import CopyOptions
 from sync.engine.retry import Retry
@@ -72,7 +73,7 @@ class Context:
     options: CopyOptions
     observer: TransferObserver
     clock: Clock
-    slots: asyncio.Semaphore
+    slots: Budget
     retry: Retry = field(init=False)
     policy: VersionPolicy = field(init=False)
     buffers: asyncio.Semaphore = field(init=False)
@@ -85,11 +86,17 @@ class Context:
             clock=self.clock,
             observer=self.observer,
             throttled_pause=self.destination.dialect.write_interval,
+            throttled=self.slots.throttled,
         )
         policy = VersionPolicy(options.read_by_version, options.update_version)
         object.__setattr__(self, "retry", retry)
         object.__setattr__(self, "policy", policy)
         object.__setattr__(self, "buffers", asyncio.Semaphore(_BUFFERED_AT_ONCE))
+
+    @property
+    def parts_at_a_time(self) -> int:
+        """How many parts of one object may be on their way now."""
+        return self.options.parts_per_object or max(1, self.slots.limit * 3 // 4)
 
     def check_key(self, ref: ObjectRef) -> None:
         """KeyNotAllowed where the destination cannot hold such a name."""

@@ -11,7 +11,15 @@ from sync.ports import TransferObserver
 from sync.telemetry.lines import write
 
 _QUIET: Final = frozenset(
-    {"retry", "resumed", "nothing-to-do", "upload-begun", "upload-aborted", "draining"}
+    {
+        "connections",
+        "draining",
+        "nothing-to-do",
+        "resumed",
+        "retry",
+        "upload-aborted",
+        "upload-begun",
+    }
 )
 _LOUD: Final = frozenset({"bug", "breaker-open", "not-dead-lettered"})
 

@@ -16,6 +16,7 @@ from sync.adapters.clock import SystemClock
 from sync.adapters.dialects import GCS
 from sync.adapters.memory import MemoryLedger, MemoryObserver, MemoryStore
 from sync.adapters.s3 import S3Store
+from sync.engine.budget import Budget
 from sync.engine.copier import Copier
 from sync.engine.options import CopyOptions
 from sync.engine.transfer import Context, JobState
@@ -63,7 +64,7 @@ def copy(
             options=OPTIONS,
             observer=MemoryObserver(),
             clock=SystemClock(),
-            slots=asyncio.Semaphore(4),
+            slots=Budget(4),
         )
         ref, to = ObjectRef("src", key), ObjectRef(BUCKET, key)
         job = TransferJob(JobKind.COPY, ref, to, size=len(data))

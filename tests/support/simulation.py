@@ -16,6 +16,7 @@ from urllib.parse import quote_plus
 
 from support.virtual import VirtualClock
 from sync.adapters.memory import MEMORY_DIALECT, MemoryObserver, MemoryQueue, MemoryStore
+from sync.engine.budget import Budget
 from sync.engine.copier import Copier
 from sync.engine.options import CopyOptions, RunnerOptions
 from sync.engine.runner import Runner
@@ -158,7 +159,7 @@ class Worker:
         self.dead = False
         clock = VirtualClock()
         ledger = Mortal(world.ledger, self) if world.ledger else None
-        self.slots = asyncio.Semaphore(16)
+        self.slots = Budget(16)
         context = Context(
             source=Mortal(world.source, self),
             destination=Mortal(world.target, self, late),

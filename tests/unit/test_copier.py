@@ -14,6 +14,7 @@ from support.simulation import SOURCE, TARGET, source, target
 from support.virtual import VirtualClock
 from sync.adapters.memory import MEMORY_DIALECT, MemoryLedger, MemoryObserver, MemoryStore
 from sync.engine import resume
+from sync.engine.budget import Budget
 from sync.engine.copier import Copier
 from sync.engine.options import CopyOptions
 from sync.engine.transfer import Context, JobState
@@ -69,7 +70,7 @@ class Bench:
             options=options(**changes),
             observer=self.observer,
             clock=VirtualClock(),
-            slots=asyncio.Semaphore(8),
+            slots=Budget(8),
         )
         self.state = JobState()
 
