@@ -26,10 +26,10 @@ NATIVE = Path(__file__).resolve().parent / "native"
 SERVER = NATIVE / "build" / "server"
 ACCESS_KEY, SECRET_KEY = "AKIDBENCH", "bench-secret-that-nobody-checks"
 CONFIG = """[Basic]
-SrcEndPointURL = {source}
-DestEndPointURL = {destination}
-SrcDialect = aws
-DestDialect = gcs
+SrcEndPointURL = {stores[0]}
+DestEndPointURL = {stores[1]}
+SrcDialect = {dialects[0]}
+DestDialect = {dialects[1]}
 AddressingStyle = path
 JobType = ENV
 table_queue_name = {table}
@@ -157,12 +157,16 @@ class Pair:
         chunk: int = 16,
         level: str = "WARNING",
         ledger: bool = False,
+        stores: tuple[str, str] | None = None,
+        dialects: tuple[str, str] = ("aws", "gcs"),
     ) -> Path:
-        """Write a worker's configuration file."""
+        """Write a worker's configuration file. ``stores`` are the URLs of others than this pair,
+        which then serves the queue alone.
+        """
         path = self.folder / f"{queue}.ini"
         text = CONFIG.format(
-            source=self.source.url,
-            destination=self.destination.url,
+            stores=stores or (self.source.url, self.destination.url),
+            dialects=dialects,
             table="bench" if ledger else "",
             queue=queue,
             authority=self.authority.ca,

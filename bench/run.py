@@ -1,211 +1,185 @@
-"""`make bench`: CPU of the worker beside rclone, on the same SeaweedFS server, in one run.
+"""`make bench`: what 3GSync takes beside rclone, s5cmd and boto3, on the same local TLS servers.
 
-CPU is user + system time of the mover's whole process (start-up included), as the operating
-system accounts it when the process ends; the servers are not counted. Rounds are interleaved
-and medians quoted. The worker takes its jobs from an SQS queue (moto) and looks at the source
-once more after each write; rclone lists the bucket and copies, tuned as its manual allows.
+    python bench/run.py [--quick] [--rounds N] [--small N] [--large MIB] [--cross-check]
 
-Last line: {"small_cpu_ratio", "large_cpu_ratio", "worker_cpu_s_per_1000", "rclone_cpu_s_per_1000",
-"worker_cpu_s_per_gib", "rclone_cpu_s_per_gib", "worker_rss_mb", "rclone_rss_mb", "openssl", "tls"}
+CPU is user + system time of the mover's process tree, start-up and listing included, as the
+operating system accounts it when it ends; the servers are counted apart. Rounds are interleaved;
+medians are quoted, with the least and the most. docs/performance.md has the method.
+
+Last line: JSON. ``small_cpu_ratio`` and ``large_cpu_ratio``: the relay's CPU by that of rclone
+tuned. ``worker_cpu_s_per_1000``: the whole worker's for 1,000 jobs of 4 KiB. ``worker_jobs_per_s``:
+its rate with servers that answer after 40 ms, and ``worker_cores`` the cores it took. ``rss_mb_8``:
+its peak memory at 8 connections, with objects of 4 MiB.
 """
 
 from __future__ import annotations
 
 import argparse
 import json
-import os
-import re
-import ssl
-import statistics
 import subprocess
 import sys
 import tempfile
-import time
-from dataclasses import dataclass
+from collections.abc import Callable
+from contextlib import AbstractContextManager
 from pathlib import Path
-from typing import Any
 
-ROOT = Path(__file__).resolve().parent.parent
-sys.path.insert(0, str(ROOT / "tests"))
+import contest
+import cross_check
+import picture
+import rivals
+from contest import OURS, TUNED, Contest, Row
+from native_servers import Pair, pair
 
-import boto3  # noqa: E402
-from botocore.config import Config  # noqa: E402
-
-from support import servers  # noqa: E402
-
-BIN = Path(sys.executable).parent
 MIB = 1024 * 1024
-CONFIG = """[Basic]
-SrcEndPointURL = {endpoint}
-DestEndPointURL = {endpoint}
-JobType = ENV
-table_queue_name =
-sqs_queue_name = {queue}
-Des_bucket_default = target
-IgnoreList =
-[Mode]
-Connections = 32
-[Debug]
-LoggingLevel = WARNING
-"""
+SMALL = 4096
+DELAY_MS = 40
+WORKER = "3GSync worker"
+RESULTS = Path(__file__).resolve().parent / "results"
 
 
-@dataclass(frozen=True)
-class Cost:
-    """What one run of a mover took."""
-
-    cpu: float
-    rss_mb: float
-
-
-def measure(command: list[str], environ: dict[str, str], folder: Path) -> Cost:
-    """Run to the end; its own user + system seconds and peak memory."""
-    with (folder / "out.txt").open("wb") as out:
-        process = subprocess.Popen(
-            command, env=environ, cwd=folder, stdout=out, stderr=subprocess.STDOUT
-        )
-        peak = 0.0
-        while True:
-            peak = max(peak, peak_mb(process.pid))
-            pid, status, usage = os.wait4(process.pid, os.WNOHANG)
-            if pid:
-                break
-            time.sleep(0.02)
-    process.returncode = os.waitstatus_to_exitcode(status)
-    if process.returncode:
-        raise SystemExit(f"{command[0]} failed:\n{(folder / 'out.txt').read_text()[-2000:]}")
-    return Cost(usage.ru_utime + usage.ru_stime, peak)
+def endpoints(both: Pair) -> rivals.Endpoints:
+    return rivals.Endpoints(
+        source=both.source.url,
+        destination=both.destination.url,
+        ca=str(both.authority.ca),
+        folder=both.folder,
+    )
 
 
-def peak_mb(pid: int) -> float:
-    """VmHWM; the accounting of the ended process would count the bench's own memory at fork."""
-    try:
-        text = Path(f"/proc/{pid}/status").read_text()
-    except OSError:
-        return 0.0
-    found = re.search(r"VmHWM:\s+(\d+) kB", text)
-    return int(found[1]) / 1024 if found else 0.0
+def servers_cpu(both: Pair) -> Callable[[], float]:
+    return lambda: float(both.source.stats()["cpu_s"] + both.destination.stats()["cpu_s"])
 
 
-class Bench:
-    """Servers, objects, and one way to copy for each mover."""
-
-    def __init__(self, store: servers.S3Server, queues: servers.S3Server, folder: Path) -> None:
-        self.store = store
-        self.queues = queues
-        self.folder = folder
-        own = {"aws_access_key_id": store.access_key, "aws_secret_access_key": store.secret_key}
-        plain = Config(request_checksum_calculation="when_required", retries={"max_attempts": 5})
-        self.s3 = boto3.client(
-            "s3", endpoint_url=store.endpoint, region_name="us-east-1", config=plain, **own
-        )
-        self.sqs = boto3.client("sqs", endpoint_url=queues.endpoint, region_name="us-east-1", **own)
-        self.s3.create_bucket(Bucket="target")
-
-    def load(self, bucket: str, count: int, size: int) -> None:
-        self.s3.create_bucket(Bucket=bucket)
-        for number in range(count):
-            self.s3.put_object(Bucket=bucket, Key=f"{number:06}", Body=os.urandom(size))
-
-    def worker(self, bucket: str, count: int, size: int, name: str) -> Cost:
-        url = self.sqs.create_queue(QueueName=name)["QueueUrl"]
-        for start in range(0, count, 10):
-            numbers = range(start, min(start + 10, count))
-            entries = [
-                {"Id": str(n), "MessageBody": self._job(bucket, f"{n:06}", size, name)}
-                for n in numbers
-            ]
-            self.sqs.send_message_batch(QueueUrl=url, Entries=entries)
-        config = self.folder / f"{name}.ini"
-        config.write_text(CONFIG.format(endpoint=self.store.endpoint, queue=name))
-        command = [sys.executable, "-m", "sync.worker", "--processes", "1"]
-        command += ["--max-jobs", str(count), "--config", str(config)]
-        return measure(command, self._environ(), self.folder)
-
-    def _job(self, bucket: str, key: str, size: int, prefix: str) -> str:
-        job: dict[str, Any] = {"Src_bucket": bucket, "Src_key": key, "Size": size}
-        return json.dumps({**job, "Des_bucket": "target", "Des_key": f"{prefix}/{key}"})
-
-    def _environ(self) -> dict[str, str]:
-        own = {
-            "NO_GCE_CHECK": "true",
-            "AWS_EC2_METADATA_DISABLED": "true",
-            "AWS_REGION": "us-east-1",
-            "AWS_ENDPOINT_URL_SQS": self.queues.endpoint,
-        }
-        for side in ("SRC_", "DEST_"):
-            own[f"{side}AWS_ACCESS_KEY_ID"] = self.store.access_key
-            own[f"{side}AWS_SECRET_ACCESS_KEY"] = self.store.secret_key
-        return {**os.environ, **own}
-
-    def rclone(self, bucket: str, name: str) -> Cost:
-        command = [str(BIN / "rclone"), "copy", f"a:{bucket}", f"b:target/{name}"]
-        command += ["--transfers", "32", "--checkers", "32", "--no-traverse", "--no-check-dest"]
-        command += ["--s3-no-head", "--s3-no-check-bucket", "--s3-disable-checksum"]
-        command += ["--ignore-checksum", "--s3-chunk-size", "10Mi", "--config", os.devnull]
-        command += ["--s3-upload-cutoff", "50Mi", "--s3-upload-concurrency", "8"]
-        # Two remotes: within one rclone would have the server copy and move no bytes itself.
-        environ = dict(os.environ)
-        for remote in ("A", "B"):
-            environ[f"RCLONE_CONFIG_{remote}_TYPE"] = "s3"
-            environ[f"RCLONE_CONFIG_{remote}_PROVIDER"] = "SeaweedFS"
-            environ[f"RCLONE_CONFIG_{remote}_ENDPOINT"] = self.store.endpoint
-            environ[f"RCLONE_CONFIG_{remote}_ACCESS_KEY_ID"] = self.store.access_key
-            environ[f"RCLONE_CONFIG_{remote}_SECRET_ACCESS_KEY"] = self.store.secret_key
-        return measure(command, environ, self.folder)
+def compare(both: Pair, *, count: int, size: int, rounds: int, record: bool) -> dict[str, Row]:
+    """The movers' rounds on one bucket; those for the record run once."""
+    where = endpoints(both)
+    table: dict[str, Row] = {}
+    games = Contest(servers_cpu(both))
+    taking_part = contest.movers(both, where)
+    games.round({}, taking_part, "src-4096-50")  # programs and libraries come off the disk
+    for _ in range(rounds):
+        games.round(table, taking_part, f"src-{size}-{count}")
+    if record:
+        games.round(table, contest.for_the_record(where), f"src-{size}-{count}")
+    return table
 
 
-def compare(bench: Bench, *, label: str, count: int, size: int, rounds: int) -> dict[str, float]:
-    """Interleaved rounds; medians of CPU and memory, and the median of the rounds' ratios."""
-    bench.load(label, count, size)
-    ours, theirs = [], []
-    for number in range(rounds + 1):  # the first of each warms the server up and is not counted
-        pair = (
-            bench.worker(label, count, size, f"{label}-worker-{number}"),
-            bench.rclone(label, f"{label}-rclone-{number}"),
-        )
-        if number:
-            ours.append(pair[0])
-            theirs.append(pair[1])
-            print(f"{label} {number}: worker {pair[0].cpu:.2f} s, rclone {pair[1].cpu:.2f} s CPU")
-    return {
-        "worker": statistics.median(c.cpu for c in ours),
-        "rclone": statistics.median(c.cpu for c in theirs),
-        "ratio": statistics.median(a.cpu / b.cpu for a, b in zip(ours, theirs, strict=True)),
-        "worker_rss": max(c.rss_mb for c in ours),
-        "rclone_rss": max(c.rss_mb for c in theirs),
-    }
+def memory(both: Pair, *, objects: int) -> tuple[float, float]:
+    """Peak MB of a worker at 8 connections, and MB for each further one up to 264."""
+    peaks = {}
+    for connections in (8, 264):
+        bucket = f"src-{4 * MIB}-{objects * (connections // 8)}"
+        config = {"connections": connections}
+        peaks[connections] = contest.worker(both, bucket, f"m{connections}", config=config).rss_mb
+    return peaks[8], (peaks[264] - peaks[8]) / 256
+
+
+def slow_servers(opened: AbstractContextManager[Pair], *, jobs: int) -> tuple[float, float]:
+    """Jobs a second, and cores taken, where every reply takes 40 ms."""
+    with opened as both:
+        cost = contest.worker(both, f"src-{SMALL}-{jobs}", "slow", config={"connections": 512})
+    return jobs / cost.wall, cost.cpu / cost.wall
+
+
+def with_ledger(both: Pair, *, jobs: int) -> float:
+    """The worker's CPU seconds with the job table on, by those without."""
+    bucket = f"src-{SMALL}-{jobs}"
+    without = contest.worker(both, bucket, "table-off")
+    return contest.worker(both, bucket, "table-on", config={"ledger": True}).cpu / without.cpu
+
+
+def openssl() -> str:
+    """Of the movers' own Python, whatever this one was started with."""
+    command = [sys.executable, "-c", "import ssl; print(ssl.OPENSSL_VERSION)"]
+    return subprocess.run(command, capture_output=True, text=True, check=True).stdout.strip()
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
+    parser.add_argument("--quick", action="store_true", help="less than a minute, rough figures")
     parser.add_argument("--rounds", type=int, default=3)
-    parser.add_argument("--small", type=int, default=2000, help="objects of 4 KiB")
-    parser.add_argument("--large", type=int, default=512, help="MiB of one large object")
+    parser.add_argument("--small", type=int, help="objects of 4 KiB (default 5000)")
+    parser.add_argument("--large", type=int, help="MiB of the large object (default 1024)")
+    parser.add_argument("--cross-check", action="store_true", help="on SeaweedFS as well")
     given = parser.parse_args()
-    with (
-        tempfile.TemporaryDirectory() as folder,
-        servers.seaweedfs() as store,
-        servers.moto_s3() as queues,
-    ):
-        bench = Bench(store, queues, Path(folder))
-        small = compare(bench, label="small", count=given.small, size=4096, rounds=given.rounds)
+    given.small = given.small or (2000 if given.quick else 5000)
+    given.large = given.large or (256 if given.quick else 1024)
+    given.rounds = 1 if given.quick else given.rounds
+    with tempfile.TemporaryDirectory(dir=_in_memory()) as name:
+        print(json.dumps(measure_all(given, Path(name))))
+
+
+def _in_memory() -> str | None:
+    """s5cmd's files and all output go where no disk disturbs."""
+    return "/dev/shm" if Path("/dev/shm").is_dir() else None
+
+
+def measure_all(given: argparse.Namespace, folder: Path) -> dict[str, object]:
+    with pair(folder) as both:
+        record = not given.quick
         size = given.large * MIB
-        large = compare(bench, label="large", count=1, size=size, rounds=given.rounds)
+        small = compare(both, count=given.small, size=SMALL, rounds=given.rounds, record=record)
+        large = compare(both, count=1, size=size, rounds=given.rounds, record=record)
+        rss, more = memory(both, objects=8 if given.quick else 16)
+        ledger = with_ledger(both, jobs=given.small)
+        real = {}
+        if given.cross_check:
+            count, mib = (500, 128) if given.quick else (2000, 512)
+            real = cross_check.run(both, rounds=given.rounds, small=count, large_mib=mib)
+    rate, cores = slow_servers(
+        pair(folder, delay_ms=DELAY_MS), jobs=given.small if given.quick else 24_000
+    )
     thousands, gib = given.small / 1000, given.large / 1024
-    figures = {
-        "small_cpu_ratio": round(small["ratio"], 3),
-        "large_cpu_ratio": round(large["ratio"], 3),
-        "worker_cpu_s_per_1000": round(small["worker"] / thousands, 3),
-        "rclone_cpu_s_per_1000": round(small["rclone"] / thousands, 3),
-        "worker_cpu_s_per_gib": round(large["worker"] / gib, 3),
-        "rclone_cpu_s_per_gib": round(large["rclone"] / gib, 3),
-        "worker_rss_mb": round(max(small["worker_rss"], large["worker_rss"])),
-        "rclone_rss_mb": round(max(small["rclone_rss"], large["rclone_rss"])),
-        "openssl": ssl.OPENSSL_VERSION,
-        "tls": False,
+    show(small, large, given)
+    return {
+        "small_cpu_ratio": round(contest.ratio(small, OURS), 3),
+        "large_cpu_ratio": round(contest.ratio(large, OURS), 3),
+        "worker_cpu_s_per_1000": round(small[WORKER].median("cpu") / thousands, 3),
+        "worker_jobs_per_s": round(rate),
+        "rss_mb_8": round(rss),
+        "rss_mb_per_connection": round(more, 3),
+        "openssl": openssl(),
+        "small_cpu_ratio_spread": _rounded(contest.ratios(small, OURS)),
+        "large_cpu_ratio_spread": _rounded(contest.ratios(large, OURS)),
+        "worker_small_cpu_ratio": round(contest.ratio(small, WORKER), 3),
+        "worker_large_cpu_ratio": round(contest.ratio(large, WORKER), 3),
+        "worker_cores": round(cores, 2),
+        "worker_ledger_ratio": round(ledger, 2),
+        "rclone_cpu_s_per_1000": round(small[TUNED].median("cpu") / thousands, 3),
+        "relay_cpu_s_per_gib": round(large[OURS].median("cpu") / gib, 3),
+        "rclone_cpu_s_per_gib": round(large[TUNED].median("cpu") / gib, 3),
+        "small": given.small,
+        "large_mib": given.large,
+        "rounds": given.rounds,
+        **real,
     }
-    print(json.dumps(figures))
+
+
+def _rounded(pair_of: tuple[float, float]) -> list[float]:
+    return [round(value, 3) for value in pair_of]
+
+
+def show(small: dict[str, Row], large: dict[str, Row], given: argparse.Namespace) -> None:
+    """Both tables, and the picture."""
+    thousands, gib = given.small / 1000, given.large / 1024
+    print(f"\n{given.small} objects of 4 KiB")
+    print(contest.lines(small, units=thousands, unit="1000", objects=given.small, size=SMALL))
+    print(f"\none object of {given.large} MiB")
+    print(contest.lines(large, units=gib, unit="GiB", objects=1, size=given.large * MIB))
+    charts = {
+        "CPU seconds per 1,000 objects of 4 KiB": {
+            name: row.median("cpu") / thousands for name, row in small.items()
+        },
+        "CPU seconds per GiB of one large object": {
+            name: row.median("cpu") / gib for name, row in large.items()
+        },
+    }
+    RESULTS.mkdir(exist_ok=True)
+    path = RESULTS / "bench.svg"
+    path.write_text(picture.svg(charts, f"{openssl()}; TLS on both sides; medians"))
+    print(f"\n{path}\n")
 
 
 if __name__ == "__main__":

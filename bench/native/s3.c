@@ -153,7 +153,8 @@ static bool list_objects(struct conn *c, struct request *r)
     query_value(r->query, "prefix", prefix, sizeof prefix);
     if (query_value(r->query, "max-keys", value, sizeof value) && atoll(value) < PAGE)
         page = atoll(value);
-    if (query_value(r->query, "start-after", value, sizeof value) && *value)
+    if ((query_value(r->query, "start-after", value, sizeof value) ||
+         query_value(r->query, "marker", value, sizeof value)) && *value)
         next = atoll(value) + 1;
     if (query_value(r->query, "continuation-token", value, sizeof value))
         next = atoll(value);
