@@ -22,7 +22,6 @@ from sync.adapters.s3 import S3Store
 from sync.adapters.s3_xml import ObjectListing
 from sync.config import load
 from sync.engine.budget import Budget
-from sync.engine.budget import Budget
 from sync.engine.copier import Copier
 from sync.engine.multipart import MultipartCopy
 from sync.engine.single import copy_single

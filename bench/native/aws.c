@@ -19,9 +19,17 @@ struct queue {
     bool jobs;
     struct source source;
     long long given, deleted, returned_count, returned_room, returned_ever, *returned;
+    double first_given, last_deleted;
 };
 static struct queue *queues;
 static pthread_mutex_t lock = PTHREAD_MUTEX_INITIALIZER;
+
+static double seconds(void)
+{
+    struct timespec clock;
+    clock_gettime(CLOCK_MONOTONIC, &clock);
+    return (double)clock.tv_sec + (double)clock.tv_nsec / 1e9;
+}
 
 static bool answer(struct conn *c, struct request *r, int status, const char *body)
 {
@@ -109,9 +117,10 @@ size_t queues_json(char *out, size_t size)
     pthread_mutex_lock(&lock);
     for (struct queue *q = queues; q && used + 256 < size; q = q->next)
         used += (size_t)snprintf(out + used, size - used,
-                                 "%s\"%s\":{\"given\":%lld,\"deleted\":%lld,\"returned\":%lld}",
+                                 "%s\"%s\":{\"given\":%lld,\"deleted\":%lld,\"returned\":%lld,"
+                                 "\"seconds\":%.3f}",
                                  q == queues ? "" : ",", q->name, q->given, q->deleted,
-                                 q->returned_ever);
+                                 q->returned_ever, q->last_deleted - q->first_given);
     pthread_mutex_unlock(&lock);
     return used;
 }
@@ -120,6 +129,8 @@ static size_t take(struct queue *q, long long numbers[BATCH], size_t limit)
 {
     size_t count = 0;
     pthread_mutex_lock(&lock);
+    if (!q->first_given)
+        q->first_given = q->last_deleted = seconds();
     while (count < limit && q->returned_count)
         numbers[count++] = q->returned[--q->returned_count];
     while (count < limit && q->given < q->source.count)
@@ -216,10 +227,12 @@ static void settle(struct queue *q, const char *entry, bool deleting)
 {
     const char *handle = value_of(entry, "ReceiptHandle");
     pthread_mutex_lock(&lock);
-    if (deleting)
+    if (deleting) {
         q->deleted++;
-    else if (handle && number_of(entry, "VisibilityTimeout", 1) == 0)
+        q->last_deleted = seconds();
+    } else if (handle && number_of(entry, "VisibilityTimeout", 1) == 0) {
         give_back(q, atoll(handle + 1));
+    }
     pthread_mutex_unlock(&lock);
 }
 
