@@ -10,7 +10,7 @@ help:
 	@echo "make demo   watch S3 events become verified objects"
 	@echo "make test   run the tests against real servers on loopback"
 	@echo "make lint   ruff, mypy, import-linter"
-	@echo "make bench  compare with rclone"
+	@echo "make bench  CPU, memory and rate beside rclone, s5cmd and boto3 (needs a C compiler, libssl-dev)"
 	@echo "make lock   pin the requirements anew"
 
 $(STAMP): requirements-dev.txt pyproject.toml
@@ -43,4 +43,4 @@ lock: $(STAMP)
 	  --output-file requirements-dev.txt requirements-dev.in pyproject.toml
 
 clean:
-	rm -rf $(VENV) .mypy_cache .ruff_cache .pytest_cache .hypothesis build *.egg-info
+	rm -rf $(VENV) .mypy_cache .ruff_cache .pytest_cache .hypothesis build bench/native/build *.egg-info

@@ -111,7 +111,7 @@ def server(
         yield Server(**json.loads(line))
     finally:
         process.kill()
-        process.wait()
+        process.communicate()
 
 
 @dataclass(frozen=True)
