@@ -131,8 +131,9 @@ _MODE: Final = (
         "the queue."),
     Key("Mode", "Connections", "connections", Whole(1, 4096, "connections", word="auto"), "auto",
         "Transfers at a time in each process, shared between many small objects and the parts "
-        "of few large ones. auto: what MemoryLimit allows; where MaxThread and MaxParallelFile "
-        "are given, their product."),
+        "of few large ones. auto: found while it runs, by what is finished in a second and by "
+        "answers of 429 and 503, from 4 to what MemoryLimit allows (1 MB each beside 96 MB), 512 "
+        "at the most; where MaxThread and MaxParallelFile are given, their product."),
     Key("Mode", "MaxThread", "max_thread", Whole(1, 1000, "parts", word=""), "",
         "Parts of one object at a time. Was 5; empty leaves it to Connections."),
     Key("Mode", "MaxParallelFile", "max_parallel_file", Whole(1, 1000, "objects", word=""), "",

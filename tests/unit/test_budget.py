@@ -13,8 +13,15 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from support import virtual
+from support.simulation import SOURCE, TARGET, World, event, source, target
+from sync.adapters.memory import MEMORY_DIALECT, MemoryObserver, MemoryQueue, MemoryStore
 from sync.engine.budget import AutoBudget, Budget
+from sync.engine.copier import Copier
+from sync.engine.options import CopyOptions, RunnerOptions
 from sync.engine.pacing import Bounds, Pace, Window, decide, start
+from sync.engine.transfer import Context, JobState
+from sync.errors import Throttled, TransientStoreError
+from sync.model import JobKind, ObjectRef, TransferJob
 
 BOUNDS = Bounds(4, 416)
 
@@ -318,8 +325,8 @@ def best_fixed(make: Callable[[], Server]) -> float:
     async def one(limit: int) -> float:
         load = Load(Budget(limit), make())
         load.fill()
-        await asyncio.sleep(2.0)
-        rate = await load.rate(4.0)
+        await asyncio.sleep(1.0)
+        rate = await load.rate(3.0)
         await load.close()
         return rate
 
@@ -345,10 +352,10 @@ def test_it_comes_within_a_tenth_of_the_best_fixed_setting(name: str) -> None:
         load.fill()
         await asyncio.sleep(20.0)
         refused = server.refused
-        rate = await load.rate(40.0)
+        rate = await load.rate(20.0)
         await load.close()
         assert all(limit <= BOUNDS.ceiling for limit in limits)
-        return rate, (server.refused - refused) / 40.0
+        return rate, (server.refused - refused) / 20.0
 
     make = SERVERS[name]
     rate, refused = virtual.run(main())
@@ -418,5 +425,136 @@ def test_transfers_that_fail_are_not_counted_as_work() -> None:
 
         await asyncio.gather(*(fail() for _ in range(20)))
         assert (budget.limit, budget.used) == (8, 0)
+
+    virtual.run(main())
+
+
+# --- what follows the budget ----------------------------------------------------------
+
+
+def worker_world(**options: Any) -> World:
+    runner = RunnerOptions(until_empty=True, **options)
+    copying = CopyOptions(threshold=2_000, chunk=1_000, parts_per_object=None)
+    dialect = replace(MEMORY_DIALECT, min_part=1)
+    return World(options=copying, runner_options=runner, dialect=dialect)
+
+
+class Slow:
+    """Makes one kind of request take a second, and counts those under way."""
+
+    def __init__(self, operation: str) -> None:
+        self.operation = operation
+        self.now = self.most = 0
+
+    async def __call__(self, operation: str, _ref: ObjectRef) -> None:
+        if operation == self.operation:
+            self.now += 1
+            self.most = max(self.most, self.now)
+            await asyncio.sleep(1.0)
+            self.now -= 1
+
+    async def most_within(self, seconds: float) -> int:
+        self.most = 0
+        await asyncio.sleep(seconds)
+        return self.most
+
+
+def test_parts_of_one_object_follow_a_budget_that_moves() -> None:
+    async def main() -> None:
+        w = worker_world()
+        w.target.interfere = slow = Slow("part")
+        w.source.store(source("k"), b"x" * 200_000)
+        w.queue.send(event("ObjectCreated:Put", "k", size=200_000))
+        worker = w.worker()
+        assert await slow.most_within(3.5) == 12  # three quarters of 16
+        worker.slots.limit = 40
+        await asyncio.sleep(2.0)
+        assert await slow.most_within(2.5) == 30
+        worker.slots.limit = 4
+        await asyncio.sleep(2.0)
+        assert await slow.most_within(3.5) == 3
+        await worker.task
+        assert w.differences() == []
+
+    virtual.run(main())
+
+
+def test_messages_in_hand_and_receives_follow_a_budget_that_moves() -> None:
+    async def main() -> None:
+        held, receivers = 20, 1
+        w = worker_world(in_flight=lambda: held, receivers=lambda: receivers)
+        w.target.interfere = Slow("put")
+        for number in range(1500):
+            w.source.store(source(f"k/{number}"), b"x")
+            w.queue.send(event("ObjectCreated:Put", f"k/{number}", size=1))
+        polls = Polls(w.queue)
+        worker = w.worker()
+        worker.slots.limit = 1000
+        await asyncio.sleep(2.5)
+        assert (worker.runner.in_flight, polls.most) == (20, 1)
+        held, receivers = 300, 6
+        await asyncio.sleep(2.5)
+        assert (worker.runner.in_flight, polls.most) == (300, 6)
+        held, receivers = 40, 2
+        await asyncio.sleep(2.5)
+        polls.most = 0
+        await asyncio.sleep(2.5)
+        assert worker.runner.in_flight <= 40
+        assert polls.most <= 2
+        report = await worker.task
+        assert report.messages == 1500
+        assert w.differences() == []
+
+    virtual.run(main())
+
+
+class Polls:
+    """Receives of a queue, which take some time, that are open at once."""
+
+    def __init__(self, queue: MemoryQueue) -> None:
+        self.now = self.most = 0
+        self.receive, queue.receive = queue.receive, self.counted  # type: ignore[method-assign]
+
+    async def counted(self, *args: Any, **kwargs: Any) -> Any:
+        self.now += 1
+        self.most = max(self.most, self.now)
+        try:
+            await asyncio.sleep(0.04)
+            return await self.receive(*args, **kwargs)
+        finally:
+            self.now -= 1
+
+
+def test_the_budget_is_told_of_every_answer_that_asks_for_less_and_of_the_bytes() -> None:
+    class Told(Budget):
+        asked_for_less = 0
+        size = 0
+
+        def throttled(self) -> None:
+            self.asked_for_less += 1
+
+        def moved(self, size: int) -> None:
+            self.size += size
+
+    async def main() -> None:
+        clock = virtual.VirtualClock()
+        stores = (
+            MemoryStore(SOURCE),
+            MemoryStore(TARGET, dialect=replace(MEMORY_DIALECT, min_part=1)),
+        )
+        answers = iter([Throttled("slow down"), TransientStoreError("reset"), Throttled("again")])
+
+        async def refuse(operation: str, _ref: ObjectRef) -> None:
+            if operation in {"put", "part", "head"} and (error := next(answers, None)):
+                raise error
+
+        stores[0].interfere = stores[1].interfere = refuse
+        budget, options = Told(4), CopyOptions(threshold=2_000, chunk=1_000, parts_per_object=None)
+        context = Context(*stores, None, options, MemoryObserver(), clock, budget)
+        for key, size in (("small", 100), ("large", 5_500)):
+            stores[0].store(source(key), b"x" * size)
+            job = TransferJob(JobKind.COPY, source(key), target(key), size=size)
+            await Copier(context).run(job, JobState())
+        assert (budget.asked_for_less, budget.size) == (2, 5_600)
 
     virtual.run(main())
