@@ -102,7 +102,9 @@ def server(
     """Run one server until the context ends."""
     command = [str(build()), "--pem", str(authority.server), *options]
     command += ["--delay", str(delay_ms), "--throttle", str(throttle)]
-    process = subprocess.Popen(command, stdout=subprocess.PIPE, text=True)
+    # Another OpenSSL is for the movers (docs/performance.md); the servers stay the same.
+    environ = {name: value for name, value in os.environ.items() if name != "LD_LIBRARY_PATH"}
+    process = subprocess.Popen(command, stdout=subprocess.PIPE, text=True, env=environ)
     try:
         assert process.stdout is not None
         line = process.stdout.readline()

@@ -123,22 +123,22 @@ def _in_memory() -> str | None:
 
 
 def measure_all(given: argparse.Namespace, folder: Path) -> dict[str, object]:
+    record, size = not given.quick, given.large * MIB
     with pair(folder) as both:
-        record = not given.quick
-        size = given.large * MIB
         small = compare(both, count=given.small, size=SMALL, rounds=given.rounds, record=record)
+        show_small(small, given)
         large = compare(both, count=1, size=size, rounds=given.rounds, record=record)
+        show_large(large, given)
         rss, more = memory(both, objects=8 if given.quick else 16)
         ledger = with_ledger(both, jobs=given.small)
         real = {}
         if given.cross_check:
             count, mib = (500, 128) if given.quick else (2000, 512)
             real = cross_check.run(both, rounds=given.rounds, small=count, large_mib=mib)
-    rate, cores = slow_servers(
-        pair(folder, delay_ms=DELAY_MS), jobs=given.small if given.quick else 24_000
-    )
+    slow = pair(folder, delay_ms=DELAY_MS)
+    rate, cores = slow_servers(slow, jobs=given.small if given.quick else 20_000)
+    draw(small, large, given)
     thousands, gib = given.small / 1000, given.large / 1024
-    show(small, large, given)
     return {
         "small_cpu_ratio": round(contest.ratio(small, OURS), 3),
         "large_cpu_ratio": round(contest.ratio(large, OURS), 3),
@@ -167,19 +167,28 @@ def _rounded(pair_of: tuple[float, float]) -> list[float]:
     return [round(value, 3) for value in pair_of]
 
 
-def show(small: dict[str, Row], large: dict[str, Row], given: argparse.Namespace) -> None:
-    """Both tables, and the picture."""
-    thousands, gib = given.small / 1000, given.large / 1024
+def show_small(table: dict[str, Row], given: argparse.Namespace) -> None:
+    units = given.small / 1000
     print(f"\n{given.small} objects of 4 KiB")
-    print(contest.lines(small, units=thousands, unit="1000", objects=given.small, size=SMALL))
+    text = contest.lines(table, units=units, unit="1000", objects=given.small, size=SMALL)
+    print(text + "\n", flush=True)
+
+
+def show_large(table: dict[str, Row], given: argparse.Namespace) -> None:
     print(f"\none object of {given.large} MiB")
-    print(contest.lines(large, units=gib, unit="GiB", objects=1, size=given.large * MIB))
+    size = given.large * MIB
+    text = contest.lines(table, units=given.large / 1024, unit="GiB", objects=1, size=size)
+    print(text + "\n", flush=True)
+
+
+def draw(small: dict[str, Row], large: dict[str, Row], given: argparse.Namespace) -> None:
+    """The picture."""
     charts = {
         "CPU seconds per 1,000 objects of 4 KiB": {
-            name: row.median("cpu") / thousands for name, row in small.items()
+            name: row.median("cpu") / given.small * 1000 for name, row in small.items()
         },
         "CPU seconds per GiB of one large object": {
-            name: row.median("cpu") / gib for name, row in large.items()
+            name: row.median("cpu") / given.large * 1024 for name, row in large.items()
         },
     }
     RESULTS.mkdir(exist_ok=True)
