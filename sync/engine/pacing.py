@@ -16,10 +16,12 @@ CEILING: Final = 512
 
 _WORTH: Final = 0.1
 """A limit k times as high has to bring k**0.1 times the rate: 4 % for half as much again."""
+_SURE: Final = 0.6
+"""A gain under k**0.6 may be chance: the base is measured again, and the limit tried again."""
 _LEAP: Final = 2.0
 _STEP: Final = 1.5
 _NEAR: Final = 1.05
-_CHANGED: Final = 1.4
+_CHANGED: Final = 1.7
 _FULL: Final = 0.75
 _HOLD: Final = 4
 _LONGEST_HOLD: Final = 64
@@ -72,7 +74,8 @@ class Pace:
 
     ``base`` is the best limit known and ``rate`` what it brings (0: not known). ``limit`` is
     the one to use now: another than ``base`` while that is tried. ``hold``: windows until the
-    next try, ``patience``: how many the next time; ``up``: which way; ``step``: how far.
+    next try, ``patience``: how many the next time; ``up``: which way; ``step``: how far;
+    ``doubted``: its gain was seen once and may have been chance.
     ``bad``: the limit that drew throttling last, or 0; until ``wary_until`` only limits half
     way to it are tried. ``wary``: for how many seconds the next time.
     """
@@ -84,6 +87,7 @@ class Pace:
     patience: int = _HOLD
     up: bool = True
     step: float = _LEAP
+    doubted: bool = False
     bad: int = 0
     wary_until: float = 0.0
     wary: float = _WARY
@@ -106,8 +110,8 @@ def decide(pace: Pace, seen: Window, bounds: Bounds) -> Pace:
     any            not filled          as before: no work is no evidence
     the base       rate as known       wait; then try the next limit, up and down in turn
     the base       another rate        learn it, and leap upwards: the world has changed
-    above or       worth it            it is the base now; go on the same way
-    below
+    above          barely worth it     the base once more, then this once more
+    above, below   worth it            it is the base now; go on the same way
     above, leap    not worth it        a shorter step upwards
     above, below   not worth it        back to the base; wait twice as long as before
     =============  ==================  ===================================================
@@ -134,6 +138,7 @@ def _yield(pace: Pace, seen: Window, bounds: Bounds) -> Pace:
         hold=_HOLD,
         up=True,
         step=_STEP,
+        doubted=False,
         bad=min(pace.limit, seen.used),
         wary_until=seen.now + pace.wary,
         wary=min(2.0 * pace.wary, _LONGEST_WARY),
@@ -146,7 +151,8 @@ def _stay(pace: Pace, seen: Window, bounds: Bounds) -> Pace:
     if not pace.rate / _CHANGED < seen.rate < pace.rate * _CHANGED:
         pace = replace(pace, rate=seen.rate, hold=0, patience=_HOLD, up=True, step=_LEAP)
     else:
-        pace = replace(pace, rate=0.7 * pace.rate + 0.3 * seen.rate)
+        new = 0.5 if pace.doubted else 0.3
+        pace = replace(pace, rate=(1.0 - new) * pace.rate + new * seen.rate)
     return _try(pace, seen, bounds)
 
 
@@ -170,14 +176,17 @@ def _above(pace: Pace, bounds: Bounds) -> int:
 
 
 def _weigh(pace: Pace, seen: Window, bounds: Bounds) -> Pace:
-    worth = (pace.limit / pace.base) ** _WORTH
-    if seen.rate >= pace.rate * worth:
-        won = replace(pace, base=pace.limit, rate=seen.rate, hold=0, patience=_HOLD)
+    gain, ratio = seen.rate / pace.rate, pace.limit / pace.base
+    if gain >= ratio**_WORTH:
+        if pace.up and not pace.doubted and gain < ratio**_SURE:
+            return replace(pace, limit=pace.base, hold=0, doubted=True)
+        won = replace(pace, base=pace.limit, rate=seen.rate, hold=0, patience=_HOLD, doubted=False)
         won = replace(won, wary=_WARY) if pace.up and not pace.bad else won
         at_end = won.limit in (bounds.floor, bounds.ceiling)
         return _rest(won) if at_end else _try(won, seen, bounds)
     if pace.up and pace.step > _STEP:
-        return _try(replace(pace, limit=pace.base, step=_STEP), seen, bounds)
+        pace = replace(pace, limit=pace.base, step=_STEP, doubted=False)
+        return _try(pace, seen, bounds)
     return _rest(pace)
 
 
@@ -185,5 +194,11 @@ def _rest(pace: Pace) -> Pace:
     """Back to the base for a while; then the other way."""
     longer = min(2 * pace.patience, _LONGEST_HOLD)
     return replace(
-        pace, limit=pace.base, hold=pace.patience, patience=longer, up=not pace.up, step=_STEP
+        pace,
+        limit=pace.base,
+        hold=pace.patience,
+        patience=longer,
+        up=not pace.up,
+        step=_STEP,
+        doubted=False,
     )

@@ -181,7 +181,10 @@ BELOW = replace(BASE, limit=42, hold=0, up=False, step=1.5)
         (BASE, seen(400), 128, 64),  # the world has changed
         (BASE, seen(400, full=0.4), 64, 64),  # nothing to do is no evidence
         (ABOVE, seen(1500, full=0.4), 96, 64),
-        (ABOVE, seen(1100), 144, 96),  # worth it: on
+        (ABOVE, seen(1400), 144, 96),  # worth it: on
+        (ABOVE, seen(1100), 64, 64),  # may be chance: the base once more
+        (replace(BASE, hold=0, doubted=True, step=1.5), seen(1000), 96, 64),  # and again
+        (replace(ABOVE, doubted=True), seen(1100), 144, 96),  # it was no chance
         (ABOVE, seen(1030), 64, 64),  # latency grew, not the rate: back
         (ABOVE, seen(700), 64, 64),  # worse: back
         (replace(ABOVE, limit=128, step=2.0), seen(1010), 96, 64),  # too far a leap
@@ -221,6 +224,18 @@ def test_tries_that_lead_nowhere_become_rare() -> None:
         pace = decide(pace, seen(700 if worse else 1000), BOUNDS)
     assert pace.base == 64
     assert len(tried) < 15
+
+
+def test_where_more_brings_nothing_chance_does_not_drive_it_up() -> None:
+    rng, bases = random.Random(3), []
+    for _ in range(30):
+        pace = start(BOUNDS)
+        for _ in range(200):
+            pace = decide(pace, seen(1000 * rng.uniform(0.75, 1.25)), BOUNDS)
+            bases.append(pace.base)
+    bases.sort()
+    assert bases[len(bases) // 2] <= 64
+    assert bases[len(bases) * 9 // 10] <= 200
 
 
 @given(
