@@ -187,9 +187,9 @@ class JobQueue(Protocol):
         """About how many messages wait (visible ones, and delayed ones)."""
         ...
 
-    async def in_flight(self) -> int:
-        """About how many messages are leased to somebody, dead or alive, or given back with a
-        delay that is not over.
+    async def outstanding(self) -> int:
+        """About how many messages there are in all, seen at one moment: waiting, delayed, or
+        leased to somebody, dead or alive.
         """
         ...
 

@@ -399,9 +399,9 @@ class MemoryQueue:
         """Visible messages."""
         return len(self._visible())
 
-    async def in_flight(self) -> int:
-        """All others."""
-        return len(self.messages) - len(self._visible())
+    async def outstanding(self) -> int:
+        """All messages."""
+        return len(self.messages)
 
 
 class MemoryLedger:

@@ -155,9 +155,13 @@ class SqsQueue:
             "ApproximateNumberOfMessages", "ApproximateNumberOfMessagesDelayed"
         )
 
-    async def in_flight(self) -> int:
-        """About how many messages are leased to somebody."""
-        return await self._count("ApproximateNumberOfMessagesNotVisible")
+    async def outstanding(self) -> int:
+        """About how many messages there are in all, leased ones too, seen at one moment."""
+        return await self._count(
+            "ApproximateNumberOfMessages",
+            "ApproximateNumberOfMessagesDelayed",
+            "ApproximateNumberOfMessagesNotVisible",
+        )
 
     async def _count(self, *names: str) -> int:
         reply = await self._api.call(

@@ -23,6 +23,7 @@ from sync.model import JobKind, ObjectRef, Outcome, TransferJob, TransferResult
 from sync.ports import Clock, Delivery, JobLedger, JobQueue, TransferObserver
 
 _QUEUE_FAILURES: Final = 5
+_EMPTY_LOOKS: Final = 2
 
 
 class Runner:
@@ -78,6 +79,7 @@ class Runner:
         self._reserved = 0
         self._taken = 0
         self._queue_failures = 0
+        self._empty_looks = 0
         self._plenty = False
         self._call = asyncio.Event()
 
@@ -177,12 +179,16 @@ class Runner:
             self._too_late += deliveries
             return True
         for delivery in deliveries:
+            self._empty_looks = 0
             self._begin(delivery)
         if len(deliveries) == room:
             self._plenty = True
             self._call.set()
-        if not deliveries and first and options.until_empty and await self._is_empty():
-            self.stop("the queue is empty")
+        if first and options.until_empty and not deliveries:
+            # SQS's figures are approximate: what is empty looks so twice.
+            self._empty_looks = self._empty_looks + 1 if await self._is_empty() else 0
+            if self._empty_looks >= _EMPTY_LOOKS:
+                self.stop("the queue is empty")
         return bool(deliveries)
 
     async def _queue_failed(self, error: SyncError) -> None:
@@ -200,9 +206,7 @@ class Runner:
         if self._tasks or self._reserved or self._settler.awaits_returns:
             return False
         try:
-            if await self._queue.depth():
-                return False
-            return await self._queue.in_flight() <= self._settler.parked
+            return await self._queue.outstanding() <= self._settler.parked
         except SyncError as error:
             self._observer.event("queue-unavailable", {"error": str(error)})
             return False

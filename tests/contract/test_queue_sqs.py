@@ -157,7 +157,7 @@ def test_a_hundred_jobs_cost_ten_requests_of_each_kind(aws: MotoAws) -> None:
             assert await queue.extend(got, 600) == []
             assert await queue.acknowledge(got) == []
             seen.update(one.body for one in got)
-        assert await queue.depth() == await queue.in_flight() == 0
+        assert await queue.depth() == await queue.outstanding() == 0
         assert counting.requests.pop("GetQueueAttributes") == 2
         assert counting.requests == {
             "ReceiveMessage": 10,

@@ -330,8 +330,16 @@ def test_depth_counts_visible_and_delayed_in_one_request() -> None:
                 }
             }
         ),
-        ok({"Attributes": {"ApproximateNumberOfMessagesNotVisible": "2"}}),
+        ok(
+            {
+                "Attributes": {
+                    "ApproximateNumberOfMessages": "4",
+                    "ApproximateNumberOfMessagesDelayed": "3",
+                    "ApproximateNumberOfMessagesNotVisible": "2",
+                }
+            }
+        ),
     )
     assert asyncio.run(bench.queue.depth()) == 7
-    assert asyncio.run(bench.queue.in_flight()) == 2
+    assert asyncio.run(bench.queue.outstanding()) == 9
     assert len(bench.service.asked) == 2
