@@ -16,6 +16,7 @@ from __future__ import annotations
 
 import argparse
 import json
+import signal
 import subprocess
 import sys
 import tempfile
@@ -110,6 +111,8 @@ def main() -> None:
     parser.add_argument("--large", type=int, help="MiB of the large object (default 1024)")
     parser.add_argument("--cross-check", action="store_true", help="on SeaweedFS as well")
     given = parser.parse_args()
+    # Ended from outside, it still ends its servers and clears up.
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit(143))
     given.small = given.small or (2000 if given.quick else 5000)
     given.large = given.large or (256 if given.quick else 1024)
     given.rounds = 1 if given.quick else given.rounds
