@@ -12,16 +12,15 @@ import asyncio
 from typing import Final
 
 from sync.checksums import DigestingStream, disagreement
-from sync.engine.integrity import Expected, matches, whole_object
+from sync.engine.integrity import Expected, whole_object
 from sync.engine.multipart import MultipartCopy
 from sync.engine.single import SourceGone, copy_single
-from sync.engine.transfer import Context, JobState, Written
+from sync.engine.transfer import Context, JobState, Written, mark_unanswered, shown
 from sync.errors import (
     IntegrityError,
     JobTimedOut,
     NoSuchBucket,
     NotFound,
-    OutcomeUnknown,
     SourceChanged,
     SyncError,
 )
@@ -182,16 +181,7 @@ class Copier:
         return await self._holds(job, written)
 
     async def _holds(self, job: TransferJob, written: Written) -> bool:
-        async def attempt(_last: SyncError | None) -> bool:
-            try:
-                found = await self._context.destination.head(job.destination)
-            except NoSuchBucket:
-                raise
-            except NotFound:
-                return False
-            return matches(found, written.expected) is True
-
-        return await self._context.retry.run(f"verify {job.destination}", attempt)
+        return await shown(self._context, job.destination, written.expected) is True
 
     # --- deleting ---------------------------------------------------------------------
 
@@ -255,13 +245,7 @@ class Copier:
 
     async def _delete(self, job: TransferJob, state: JobState) -> None:
         async def attempt(_last: SyncError | None) -> None:
-            try:
-                await self._context.destination.delete(job.destination)
-            except asyncio.CancelledError:
-                state.unanswered = True
-                raise
-            except OutcomeUnknown:
-                state.unknown_write = True
-                raise
+            delete = self._context.destination.delete(job.destination)
+            await mark_unanswered(state, None, delete)
 
         await self._context.retry.run(f"delete {job.destination}", attempt)

@@ -5,12 +5,10 @@ from __future__ import annotations
 from sync.engine.integrity import Expected, combined, composite_etag, matches, whole_object
 from sync.engine.opening import UploadOpener
 from sync.engine.parts import PartMover, Work
-from sync.engine.transfer import Context, JobState, Written, mark_unanswered
+from sync.engine.transfer import Context, JobState, Written, mark_unanswered, shown
 from sync.errors import (
     IntegrityError,
-    NoSuchBucket,
     NoSuchUpload,
-    NotFound,
     SourceChanged,
     SyncError,
 )
@@ -84,15 +82,5 @@ class MultipartCopy:
         """Does the destination show what was sent? Every part has been proven already, so a
         store that shows no checksum of the whole is believed unless ``proof_needed``.
         """
-
-        async def attempt(_last: SyncError | None) -> ObjectMeta:
-            return await self._context.destination.head(work.job.destination)
-
-        try:
-            found = await self._context.retry.run(f"verify {work.job.destination}", attempt)
-        except NoSuchBucket:
-            raise
-        except NotFound:
-            return False
-        verdict = matches(found, expected)
+        verdict = await shown(self._context, work.job.destination, expected)
         return verdict is True or (verdict is None and not proof_needed)

@@ -12,7 +12,6 @@ from sync.engine.integrity import PartSum, md5_of
 from sync.engine.transfer import Context, JobState, send_buffered, send_verified
 from sync.engine.versioning import Pin
 from sync.errors import (
-    IntegrityError,
     NoSuchBucket,
     NoSuchUpload,
     NotFound,
@@ -121,7 +120,7 @@ class PartMover:
 
     async def _send(self, work: Work, spec: PartSpec) -> None:
         async def attempt(last: SyncError | None) -> PartSum:
-            buffered = self._context.proof.missing or isinstance(last, IntegrityError)
+            buffered = self._context.must_buffer(last)
             async with self._context.slots:
                 sent = await self._relay(work, spec, buffered=buffered)
                 self._context.slots.moved(spec.length)

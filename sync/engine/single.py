@@ -16,7 +16,6 @@ from sync.engine.transfer import (
     send_verified,
 )
 from sync.errors import (
-    IntegrityError,
     NoSuchBucket,
     NotFound,
     SourceChanged,
@@ -40,7 +39,7 @@ async def copy_single(
     """
 
     async def attempt(last: SyncError | None) -> Written | ObjectMeta:
-        buffered = context.proof.missing or isinstance(last, IntegrityError)
+        buffered = context.must_buffer(last)
         async with context.slots, AsyncExitStack() as stack:
             read = await _open(context, stack, first)
             return await _write(context, job, state, read, buffered=buffered)

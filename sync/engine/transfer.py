@@ -5,14 +5,22 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass, field, replace
+from typing import TypeVar
 
 from sync.checksums import BytesStream, DigestingStream
 from sync.engine.budget import Budget
-from sync.engine.integrity import Expected, confirm
+from sync.engine.integrity import Expected, confirm, matches
 from sync.engine.options import CopyOptions
 from sync.engine.retry import Retry
 from sync.engine.versioning import VersionPolicy
-from sync.errors import IntegrityError, KeyNotAllowed, OutcomeUnknown
+from sync.errors import (
+    IntegrityError,
+    KeyNotAllowed,
+    NoSuchBucket,
+    NotFound,
+    OutcomeUnknown,
+    SyncError,
+)
 from sync.model import (
     Checksums,
     Identity,
@@ -24,6 +32,7 @@ from sync.model import (
 )
 from sync.ports import ByteStream, Clock, DestinationStore, JobLedger, SourceStore, TransferObserver
 
+T = TypeVar("T")
 _BUFFERED_AT_ONCE = 2
 
 
@@ -98,6 +107,12 @@ class Context:
         """How many parts of one object may be on their way now."""
         return self.options.parts_per_object or max(1, self.slots.limit * 3 // 4)
 
+    def must_buffer(self, last: SyncError | None) -> bool:
+        """Is the body to be sent with a Content-MD5, which needs it whole in memory? Where the
+        replies prove nothing, and after a try whose bytes were found to differ.
+        """
+        return self.proof.missing or isinstance(last, IntegrityError)
+
     def check_key(self, ref: ObjectRef) -> None:
         """KeyNotAllowed where the destination cannot hold such a name."""
         fault = self.destination.dialect.key_fault(ref.key)
@@ -127,11 +142,11 @@ def _provenance(identity: Identity) -> tuple[tuple[str, str], ...]:
     return tuple(pairs)
 
 
-type_of_send = Callable[[ByteStream, bytes | None], Awaitable[WriteReceipt]]
+Send = Callable[[ByteStream, bytes | None], Awaitable[WriteReceipt]]
 
 
 async def send_verified(
-    context: Context, stream: DigestingStream, send: type_of_send, what: str
+    context: Context, stream: DigestingStream, send: Send, what: str
 ) -> tuple[WriteReceipt, Checksums]:
     """Send a stream and compare the reply's checksum. IntegrityError (retryable) where it
     differs; `Unproven` where the reply has none to compare, so that the caller sends the
@@ -147,7 +162,7 @@ async def send_verified(
 
 
 async def send_buffered(
-    context: Context, stream: DigestingStream, send: type_of_send, what: str
+    context: Context, stream: DigestingStream, send: Send, what: str
 ) -> tuple[WriteReceipt, Checksums]:
     """Read the bytes into memory and send them with their Content-MD5, which the store checks.
 
@@ -168,10 +183,29 @@ class Unproven(IntegrityError):
     """The destination accepted the bytes without saying anything that proves them."""
 
 
+async def shown(context: Context, ref: ObjectRef, expected: Expected) -> bool | None:
+    """Does the destination's object equal what was written? False too where there is none,
+    None where it shows nothing that would tell.
+    """
+
+    async def attempt(_last: SyncError | None) -> bool | None:
+        try:
+            found = await context.destination.head(ref)
+        except NoSuchBucket:
+            raise
+        except NotFound:
+            return False
+        return matches(found, expected)
+
+    return await context.retry.run(f"verify {ref}", attempt)
+
+
 async def mark_unanswered(
-    state: JobState, stream: DigestingStream | None, write: Awaitable[WriteReceipt]
-) -> WriteReceipt:
-    """Await a write that makes an object visible; remember it where its outcome is unknown."""
+    state: JobState, stream: DigestingStream | None, write: Awaitable[T]
+) -> T:
+    """Await a write or delete that changes what is visible; remember it where its outcome is
+    unknown.
+    """
     try:
         return await write
     except asyncio.CancelledError:
