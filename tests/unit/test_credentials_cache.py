@@ -127,6 +127,78 @@ def test_a_refusal_during_a_reading_leads_to_another(
     run(scenario())
 
 
+def test_a_refusal_right_after_a_look_reads_anew_at_once(
+    store: Store, make: Make, clock: Clock
+) -> None:
+    async def scenario() -> None:
+        provider = make()
+        await provider.credentials()
+        clock.at += 60
+        await provider.credentials()
+        store.name = "second"
+        provider.invalidate()
+        assert (await provider.credentials()).access_key == "second"
+
+    run(scenario())
+
+
+def test_the_margin_before_expiry_is_kept_to_the_second(
+    store: Store, make: Make, clock: Clock
+) -> None:
+    async def scenario() -> None:
+        store.expires_at = clock.at + 310
+        provider = make()
+        await provider.credentials()
+        clock.at += 9
+        await provider.credentials()
+        assert store.readings == 1
+        clock.at += 2
+        await provider.credentials()
+        assert store.readings == 2
+
+    run(scenario())
+
+
+def test_a_wall_clock_that_is_set_is_noticed_within_five_seconds(
+    store: Store, clock: Clock
+) -> None:
+    async def scenario() -> None:
+        wall = Clock()
+        store.expires_at = wall.at + 3600
+        cache = KeyCache(store.read, where="the test", now=wall, monotonic=clock)
+        provider = SideProvider(cache, "")
+        await provider.credentials()
+        clock.at += 60
+        await provider.credentials()
+        wall.at += 3500
+        clock.at += 5
+        await provider.credentials()
+        assert store.readings == 2
+
+    run(scenario())
+
+
+def test_keys_at_hand_are_not_looked_at_again_for_each_request(store: Store, clock: Clock) -> None:
+    async def scenario() -> None:
+        looks: list[float] = []
+
+        def now() -> float:
+            looks.append(clock.at)
+            return clock.at
+
+        store.expires_at = clock.at + 3600
+        provider = SideProvider(KeyCache(store.read, where="x", now=now, monotonic=clock), "")
+        await provider.credentials()
+        clock.at += 60
+        await provider.credentials()
+        looks.clear()
+        for _ in range(100):
+            assert (await provider.credentials()).access_key == "first"
+        assert not looks
+
+    run(scenario())
+
+
 def test_keys_are_renewed_shortly_before_they_expire(
     store: Store, make: Make, clock: Clock
 ) -> None:

@@ -43,12 +43,21 @@ class KeyCache:
         self._keys: KeyRing | None = None
         self._refused = False
         self._tried_at = float("-inf")
+        self._good_until = float("-inf")
         self._error: SyncError | None = None
 
     @property
     def where(self) -> str:
         """Where the keys come from, for people."""
         return self._where
+
+    def at_hand(self) -> KeyRing | None:
+        """The current keys where they need no look, else None: then ask ``get``.
+
+        Every request asks, so it costs one reading of a clock; ``get`` looks at the rest at
+        most ``REREAD_INTERVAL`` seconds later.
+        """
+        return self._keys if self._monotonic() < self._good_until else None
 
     async def get(self) -> KeyRing:
         """The current keys. ConfigError, AccessDenied or TransientStoreError where none are."""
@@ -62,11 +71,20 @@ class KeyCache:
     def invalidate(self) -> None:
         """Read again at the next chance."""
         self._refused = True
+        self._good_until = float("-inf")
 
     def _due(self) -> bool:
-        if self._monotonic() - self._tried_at < REREAD_INTERVAL:
+        now = self._monotonic()
+        if now - self._tried_at < REREAD_INTERVAL:
+            # Whatever is wrong with the keys, they are not read again before.
+            self._good_until = self._tried_at + REREAD_INTERVAL
             return False
-        return self._keys is None or self._refused or self._left() < EXPIRY_MARGIN
+        spare = self._left() - EXPIRY_MARGIN
+        if self._keys is None or self._refused or spare < 0:
+            return True
+        # Seldom enough to cost nothing, often enough for a wall clock that is set.
+        self._good_until = now + min(spare, REREAD_INTERVAL)
+        return False
 
     def _left(self) -> float:
         """Seconds until the first of the keys expires."""
@@ -118,7 +136,8 @@ class SideProvider:
 
     async def credentials(self) -> Credentials:
         """The current keys of this side."""
-        return (await self._cache.get())[self._side]
+        ring = self._cache.at_hand() or await self._cache.get()
+        return ring[self._side]
 
     def invalidate(self) -> None:
         """A store refused them: read them anew next time."""
