@@ -116,7 +116,7 @@ class DigestingStream:
     through only if they agree, so that a damaged read never becomes a finished write.
     """
 
-    __slots__ = ("_expected", "_inner", "complete", "digester")
+    __slots__ = ("_expected", "_inner", "complete", "digester", "length")
 
     def __init__(
         self,
@@ -128,17 +128,14 @@ class DigestingStream:
         self._inner = inner
         self._expected = expected
         self.digester = Digester(wanted)
-        self.complete = inner.length == 0
-        """True once the last byte has been handed on: the write may take effect from then."""
-
-    @property
-    def length(self) -> int:
+        self.length = inner.length
         """Number of bytes that will come."""
-        return self._inner.length
+        self.complete = self.length == 0
+        """True once the last byte has been handed on: the write may take effect from then."""
 
     async def __aiter__(self) -> AsyncIterator[memoryview]:
         """Pass the chunks on; IntegrityError where length or expected checksums differ."""
-        digester, length = self.digester, self._inner.length
+        digester, length = self.digester, self.length
         async for chunk in self._inner:
             digester.update(chunk)
             if digester.length >= length:
@@ -146,11 +143,27 @@ class DigestingStream:
                 self.complete = True
             yield chunk
         if digester.length != length:
-            raise IntegrityError(f"{digester.length} bytes came where {length} were announced")
+            raise self._short()
+
+    async def read(self) -> bytes:
+        """All of it at once, for short bodies; checked before any of it is handed on."""
+        read = getattr(self._inner, "read", None)
+        data: bytes = await (_joined(self._inner) if read is None else read())
+        self.digester.update(data)
+        if self.digester.length < self.length:
+            raise self._short()
+        self._check_end()
+        self.complete = True
+        return data
+
+    def _short(self) -> IntegrityError:
+        return IntegrityError(
+            f"{self.digester.length} bytes came where {self.length} were announced"
+        )
 
     def _check_end(self) -> None:
-        if self.digester.length > self._inner.length:
-            raise IntegrityError(f"more than the announced {self._inner.length} bytes came")
+        if self.digester.length > self.length:
+            raise IntegrityError(f"more than the announced {self.length} bytes came")
         if self._expected is None:
             return
         algorithm = disagreement(self.digester.checksums(), self._expected)
@@ -158,20 +171,26 @@ class DigestingStream:
             raise IntegrityError(f"the bytes read do not have the source's {algorithm}")
 
 
+async def _joined(stream: ByteStream) -> bytes:
+    # A chunk is valid only until the next one is asked for.
+    return b"".join([bytes(chunk) async for chunk in stream])
+
+
 class BytesStream:
     """A ByteStream over bytes in memory."""
 
-    __slots__ = ("_data",)
+    __slots__ = ("_data", "length")
 
     def __init__(self, data: bytes | memoryview) -> None:
         self._data = memoryview(data)
-
-    @property
-    def length(self) -> int:
+        self.length = len(data)
         """Number of bytes."""
-        return len(self._data)
 
     async def __aiter__(self) -> AsyncIterator[memoryview]:
         """One chunk, or none where there are no bytes."""
         if self._data:
             yield self._data
+
+    async def read(self) -> bytes:
+        """All of it at once."""
+        return bytes(self._data)

@@ -29,6 +29,10 @@ class ByteStream(Protocol):
 
     A chunk is valid only until the next one is asked for. Ends after exactly ``length``
     bytes or raises a retryable error; it never ends short.
+
+    A stream may have a second way, ``async def read(self) -> bytes``: all of it at once, in
+    place of the iteration, with the same errors. It is meant for short bodies; whoever wants
+    it asks with ``getattr``, so it is no part of the protocol.
     """
 
     @property

@@ -2,7 +2,8 @@ from __future__ import annotations
 
 import asyncio
 import hashlib
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Callable, Coroutine
+from typing import Any
 
 import pytest
 from hypothesis import given
@@ -33,6 +34,7 @@ from sync.errors import IntegrityError
 from sync.model import Checksums, Digest, Identity, ObjectMeta, WriteReceipt
 
 EVERY = tuple(Digest)
+Drink = Callable[[DigestingStream], Coroutine[Any, Any, bytes]]
 
 
 def sums(data: bytes) -> Checksums:
@@ -139,15 +141,39 @@ class Torn:
             yield memoryview(chunk)
 
 
+class TornWhole(Torn):
+    """The same, at once."""
+
+    async def read(self) -> bytes:
+        return b"".join(self._chunks)
+
+
 async def drink(stream: DigestingStream) -> bytes:
     return b"".join([bytes(chunk) async for chunk in stream])
 
 
+WAYS = pytest.mark.parametrize("way", [drink, DigestingStream.read])
+
+
+@WAYS
+@pytest.mark.parametrize("torn", [Torn, TornWhole])
 @pytest.mark.parametrize("chunks", [(b"abc",), (b"abc", b"defg"), ()])
-def test_a_stream_of_another_length_is_an_error(chunks: tuple[bytes, ...]) -> None:
-    stream = DigestingStream(Torn(5, *chunks))
+def test_a_stream_of_another_length_is_an_error(
+    chunks: tuple[bytes, ...], torn: type[Torn], way: Drink
+) -> None:
+    stream = DigestingStream(torn(5, *chunks))
     with pytest.raises(IntegrityError):
-        asyncio.run(drink(stream))
+        asyncio.run(way(stream))
+    assert not stream.complete
+
+
+@pytest.mark.parametrize("torn", [Torn, TornWhole])
+def test_what_is_read_at_once_is_held_back_where_the_source_says_otherwise(
+    torn: type[Torn],
+) -> None:
+    stream = DigestingStream(torn(6, b"abc", b"def"), expected=sums(b"abcdeX"))
+    with pytest.raises(IntegrityError):
+        asyncio.run(stream.read())
     assert not stream.complete
 
 
@@ -164,9 +190,10 @@ def test_the_last_chunk_is_held_back_where_the_source_says_otherwise() -> None:
     assert asyncio.run(main()) == [b"abc"]
 
 
-@given(st.binary(max_size=1000))
-def test_what_passes_is_what_came(data: bytes) -> None:
+@WAYS
+@given(data=st.binary(max_size=1000))
+def test_what_passes_is_what_came(data: bytes, way: Drink) -> None:
     stream = DigestingStream(BytesStream(data), EVERY, expected=sums(data))
-    assert asyncio.run(drink(stream)) == data
+    assert asyncio.run(way(stream)) == data
     assert stream.digester.checksums() == sums(data)
     assert stream.complete
