@@ -7,7 +7,7 @@ while a move goes on; its names, and its keys without any encoding, are therefor
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Sequence
 from urllib.parse import quote
 
 from sync.errors import MessageError
@@ -98,7 +98,7 @@ def decode_batch(body: Json) -> Iterator[TransferJob]:
 
 
 def _batch_job(entry: object, source_bucket: str, target_bucket: str) -> TransferJob:
-    if not isinstance(entry, Mapping):
+    if not isinstance(entry, dict):
         raise MessageError(f"a JSON object is expected, not {shown(entry)}")
     source_key = percent_decoded(fields.text(entry, "source_key"))
     target_key = percent_decoded(fields.text(entry, "target_key"))

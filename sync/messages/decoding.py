@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable
 from typing import Final
 
 from sync.errors import MessageError
@@ -24,19 +24,19 @@ def decode(body: str, rule: DestinationRule) -> Decoded:
     others raw. A version id of '' or 'null' means not known.
     """
     records = decode_records(body, rule)
-    return Decoded(
-        jobs=tuple(record for record in records if isinstance(record, TransferJob)),
-        notes=tuple(record for record in records if isinstance(record, Note)),
-    )
+    jobs = tuple([record for record in records if isinstance(record, TransferJob)])
+    if len(jobs) == len(records):
+        return Decoded(jobs)
+    return Decoded(jobs, tuple([record for record in records if isinstance(record, Note)]))
 
 
 def decode_records(body: str, rule: DestinationRule) -> tuple[Record, ...]:
     """As ``decode``, with jobs and notes in the order of the body."""
     for _ in range(_MAX_ENVELOPES):
         parsed = fields.parse(body)
-        if not isinstance(parsed, Mapping):
+        if not isinstance(parsed, dict):
             raise MessageError(f"a JSON object is expected, not {shown(parsed)}")
-        if not _is_envelope(parsed):
+        if "Type" not in parsed or not _is_envelope(parsed):
             return tuple(_records(parsed, rule))
         body = fields.text(parsed, "Message")
     raise MessageError(f"more than {_MAX_ENVELOPES - 1} SNS envelopes around each other")

@@ -7,7 +7,7 @@ higher minor one too; unknown fields are ignored.
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any, Final
 from urllib.parse import unquote, unquote_plus
@@ -21,6 +21,7 @@ from sync.model import JobKind, ObjectRef, TransferJob
 TEST_EVENT: Final = "s3:TestEvent"
 _MAJOR: Final = {"S3": "2", "EventBridge": "1"}
 _VERSION: Final = re.compile(r"[0-9]{1,4}\.[0-9]{1,4}")
+_USUAL_VERSIONS: Final = ("2.1", "2.2", "2.3", "2.0")
 _COPY: Final = ("ObjectCreated:", "ObjectRestore:Completed")
 # Expiry by a lifecycle rule is announced under a name of its own, not as ObjectRemoved.
 _DELETE: Final = ("ObjectRemoved:", "LifecycleExpiration:")
@@ -33,7 +34,7 @@ _BRIDGE_KINDS: Final = {
 
 def form_decoded(key: str) -> str:
     """A key as S3 notifications and inventories write it: ``+`` is a space."""
-    return _decoded(key, unquote_plus)
+    return _decoded(key, unquote_plus) if "%" in key or "+" in key else key
 
 
 def percent_decoded(key: str) -> str:
@@ -97,22 +98,28 @@ def test_event() -> Note:
     return Note(NoteKind.TEST_EVENT, f"{TEST_EVENT}: notifications were switched on")
 
 
-def notification(body: Json, rule: DestinationRule) -> Iterator[Record]:
+def notification(body: Json, rule: DestinationRule) -> list[Record]:
     """Each of ``Records``: S3's own, an inventory tool's, or the capitalised ones."""
+    found: list[Record] = []
     for number, record in enumerate(fields.items(body, "Records")):
         try:
-            yield _record(record, rule)
+            found.append(_record(record, rule))
         except MessageError as error:
             raise MessageError(f"Records[{number}]: {error}") from None
+    return found
 
 
 def _record(record: object, rule: DestinationRule) -> Record:
-    if not isinstance(record, Mapping):
+    if not isinstance(record, dict):
         raise MessageError(f"a JSON object is expected, not {shown(record)}")
-    spelling = CAPITALISED if "S3" in record and "s3" not in record else PLAIN
-    if spelling.s3 not in record:
-        raise MessageError(f"no 's3' in it; its names are {shown(sorted(record))}")
-    check_version("S3", record.get(spelling.event_version))
+    spelling = PLAIN
+    if "s3" not in record:
+        if "S3" not in record:
+            raise MessageError(f"no 's3' in it; its names are {shown(sorted(record))}")
+        spelling = CAPITALISED
+    version = record.get(spelling.event_version)
+    if version not in _USUAL_VERSIONS:
+        check_version("S3", version)
     name = _event_name(record, spelling)
     kind = _kind(name)
     entity = fields.mapping(record, spelling.s3)
@@ -137,7 +144,9 @@ def _event_name(record: Json, spelling: Spelling) -> str:
     name = record.get(spelling.event_name, "")
     if not isinstance(name, str):
         raise MessageError(f"{spelling.event_name} must be a text; it is {shown(name)}")
-    return fields.unicode(name, spelling.event_name).removeprefix("s3:")
+    if not name.isascii():
+        fields.unicode(name, spelling.event_name)
+    return name.removeprefix("s3:")
 
 
 def _kind(name: str) -> JobKind | None:
@@ -170,7 +179,7 @@ def job(
 ) -> TransferJob:
     """The job of an event; ``entity`` holds the bucket and the object."""
     source = _source(entity, spelling)
-    described = fields.mapping(entity, spelling.object)
+    described = entity[spelling.object]  # which _source has seen
     return TransferJob(
         kind=kind,
         source=source,

@@ -23,7 +23,7 @@ _MAX_SIZE: Final = 2**63 - 1
 _MAX_DIGITS: Final = 19
 _SHOWN: Final = 80
 # Nothing else may reach a host name or a path: a bucket is put into both.
-_BUCKET: Final = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,254}")
+_BUCKET: Final = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,254}").fullmatch
 # What the senders we replace write where they do not know a value.
 _UNKNOWN: Final = frozenset({"", "null"})
 
@@ -42,11 +42,7 @@ def parse(body: str) -> object:
     if len(body) > MAX_BODY:
         raise MessageError(f"the body has {len(body)} characters; {MAX_BODY} are allowed")
     try:
-        return json.loads(
-            body.removeprefix("\ufeff"),
-            object_pairs_hook=_distinct,
-            parse_constant=_no_constant,
-        )
+        return _DECODER.decode(body.removeprefix("\ufeff"))
     except json.JSONDecodeError as error:
         raise MessageError(f"the body is not JSON: {error}") from None
     except RecursionError:
@@ -57,20 +53,24 @@ def parse(body: str) -> object:
 
 def _distinct(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
     result = dict(pairs)
-    if len(result) != len(pairs):
-        twice = next(name for name, n in Counter(name for name, _ in pairs).items() if n > 1)
-        raise MessageError(f"the name {shown(twice)} occurs twice in one JSON object")
-    return result
+    if len(result) == len(pairs):
+        return result
+    twice = next(name for name, n in Counter(name for name, _ in pairs).items() if n > 1)
+    raise MessageError(f"the name {shown(twice)} occurs twice in one JSON object")
 
 
 def _no_constant(name: str) -> NoReturn:
     raise MessageError(f"{name} is not a JSON number")
 
 
+# Kept, because json.loads makes one for each call that has a hook.
+_DECODER: Final = json.JSONDecoder(object_pairs_hook=_distinct, parse_constant=_no_constant)
+
+
 def mapping(parent: Json, name: str) -> Json:
     """The JSON object of that name, which must be there."""
     value = parent.get(name)
-    if not isinstance(value, Mapping):
+    if not isinstance(value, dict):  # what the decoder makes; an ABC would be asked slowly
         raise MessageError(f"{name} must be a JSON object; it is {shown(value)}")
     return value
 
@@ -88,7 +88,7 @@ def text(parent: Json, name: str) -> str:
     value = parent.get(name)
     if not isinstance(value, str) or not value:
         raise MessageError(f"{name} must be a text and not empty; it is {shown(value)}")
-    return unicode(value, name)
+    return value if value.isascii() else unicode(value, name)
 
 
 def unicode(value: str, name: str) -> str:
@@ -120,7 +120,7 @@ def hint(parent: Json, name: str) -> str:
 def bucket(parent: Json, name: str) -> str:
     """A bucket's name: letters, digits, dots, hyphens and underscores."""
     value = text(parent, name)
-    if not _BUCKET.fullmatch(value):
+    if not _BUCKET(value):
         raise MessageError(f"{name} is not a bucket name: {shown(value)}")
     return value
 
@@ -128,6 +128,8 @@ def bucket(parent: Json, name: str) -> str:
 def size(parent: Json, name: str) -> int | None:
     """Bytes, as a number or as digits; None where it is missing, null, '' or 'null'."""
     value = parent.get(name)
+    if type(value) is int and 0 <= value <= _MAX_SIZE:  # the usual case; a bool is none
+        return value
     if value is None or (isinstance(value, str) and value in _UNKNOWN):
         return None
     if isinstance(value, str) and _digits(value):

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from enum import StrEnum
+from typing import NamedTuple
 
 from sync.errors import MessageError
 from sync.model import ObjectRef, TransferJob
@@ -31,8 +32,7 @@ class Note:
 Record = TransferJob | Note
 
 
-@dataclass(frozen=True, slots=True)
-class Decoded:
+class Decoded(NamedTuple):
     """What one message body asks for, each tuple in the order of the body."""
 
     jobs: tuple[TransferJob, ...] = ()
