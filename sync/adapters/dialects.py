@@ -56,6 +56,8 @@ def s3_key_fault(key: str) -> str | None:
 
     Source: Amazon S3 user guide, "Naming Amazon S3 objects".
     """
+    if key and len(key) <= MAX_KEY_BYTES and key.isascii():
+        return None
     try:
         size = len(key.encode())
     except UnicodeEncodeError:
@@ -74,10 +76,11 @@ def gcs_key_fault(key: str) -> str | None:
     """
     if "\r" in key or "\n" in key:
         return "the key holds a carriage return or line feed, which Cloud Storage refuses"
-    if key in {".", ".."}:
-        return f"Cloud Storage refuses the key {key!r}"
-    if key.startswith(".well-known/acme-challenge/"):
-        return "Cloud Storage refuses keys that start with .well-known/acme-challenge/"
+    if key.startswith("."):
+        if key in {".", ".."}:
+            return f"Cloud Storage refuses the key {key!r}"
+        if key.startswith(".well-known/acme-challenge/"):
+            return "Cloud Storage refuses keys that start with .well-known/acme-challenge/"
     return s3_key_fault(key)
 
 

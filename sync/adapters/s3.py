@@ -7,14 +7,14 @@ rewrites them), and hands keys, metadata and headers on unchanged.
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Callable, Sequence
-from contextlib import asynccontextmanager
+from collections.abc import AsyncIterator, Callable, Iterator, Mapping, Sequence
 from typing import Final, TypeVar
 
 from sync.adapters.dialects import S3Dialect
 from sync.adapters.s3_errors import translate
 from sync.adapters.s3_headers import (
-    content_md5,
+    content_md5_header,
+    identity,
     object_meta,
     stored_checksums,
     whole_size,
@@ -22,7 +22,7 @@ from sync.adapters.s3_headers import (
     write_receipt,
 )
 from sync.adapters.s3_place import parse_endpoint
-from sync.adapters.s3_read import opened
+from sync.adapters.s3_read import OpenRead
 from sync.adapters.s3_session import Call, S3Session
 from sync.adapters.s3_xml import (
     ObjectListing,
@@ -53,6 +53,7 @@ from sync.errors import (
     TransientStoreError,
 )
 from sync.model import (
+    Identity,
     ObjectHeaders,
     ObjectMeta,
     ObjectRef,
@@ -60,11 +61,14 @@ from sync.model import (
     UploadedPart,
     WriteReceipt,
 )
-from sync.ports import ByteStream, Clock, CredentialProvider, SourceRead
+from sync.ports import ByteStream, Clock, CredentialProvider
 from sync.wire.client import Client, Reply
 from sync.wire.request import Timeouts
 
 _METHOD_NOT_ALLOWED: Final = 405
+_Lines = tuple[tuple[str, str], ...]
+_ASK_CHECKSUMS: Final[_Lines] = (("x-amz-checksum-mode", "ENABLED"),)
+_ACCEPT_GZIP: Final[_Lines] = (("accept-encoding", "gzip"),)
 _PAGE: Final = "1000"
 # Cloud Storage documents that completing "can take several minutes"; S3 says the same.
 _COMPLETE_TIMEOUTS: Final = Timeouts(first_byte=900.0, idle=600.0, whole=3600.0)
@@ -92,6 +96,9 @@ class S3Store:
         clock: Clock | None = None,
     ) -> None:
         self._dialect = dialect
+        # What every read of a whole object asks for, and what no signature may cover.
+        self._whole: _Lines = _ASK_CHECKSUMS if dialect.asks_checksums else ()
+        self._unsigned: _Lines = _ACCEPT_GZIP if dialect.asks_gzip else ()
         place = parse_endpoint(endpoint, dialect=dialect, region=region, addressing=addressing)
         self._session = S3Session(
             client=client, credentials=credentials, endpoint=place, clock=clock
@@ -104,32 +111,39 @@ class S3Store:
 
     async def head(self, ref: ObjectRef) -> ObjectMeta:
         """Describe the current version, or ``ref.version_id``. NotFound if there is none."""
+        headers, size = await self._head(ref)
+        return object_meta(headers, size=size, dialect=self._dialect)
+
+    async def current(self, ref: ObjectRef) -> Identity:
+        """What makes the current version itself; as ``head``, with less to read."""
+        headers, size = await self._head(ref)
+        return identity(headers, size=size, dialect=self._dialect)
+
+    async def _head(self, ref: ObjectRef) -> tuple[Mapping[str, str], int]:
         call = self._reading("HeadObject", "HEAD", ref)
         try:
-            reply = await self._session.send(call)
+            headers = (await self._session.send(call)).headers
         except (NotFound, AccessDenied, RequestRefused) as error:
             if error.status == _METHOD_NOT_ALLOWED:
                 raise  # a delete marker: the bucket and the version are there
             raise await self._explained(ref, error) from error
-        length = reply.headers.get("content-length", "")
-        size = whole_size(reply.headers, int(length) if length.isdecimal() else None, call.subject)
-        return object_meta(reply.headers, size=size, dialect=self._dialect)
+        length = headers.get("content-length", "")
+        size = int(length) if length.isdecimal() else None
+        return headers, whole_size(headers, size, ref)
 
-    @asynccontextmanager
-    async def open(
+    def open(
         self,
         ref: ObjectRef,
         *,
         if_match: str | None = None,
         byte_range: tuple[int, int] | None = None,
-    ) -> AsyncIterator[SourceRead]:
+    ) -> OpenRead:
         """Read an object or the bytes first..last of it, both included.
 
         IntegrityError where the store sends another range than the one asked for.
         """
         call = self._reading("GetObject", "GET", ref, if_match=if_match, byte_range=byte_range)
-        async with self._session.stream(call) as response:
-            yield opened(response, byte_range, subject=call.subject, dialect=self._dialect)
+        return OpenRead(self._session, call, ref, byte_range=byte_range, dialect=self._dialect)
 
     async def tagging(self, ref: ObjectRef) -> str:
         """The tag set, URL-encoded (``a=1&b=2``), or "" (also where the store has no tags)."""
@@ -155,7 +169,9 @@ class S3Store:
     ) -> WriteReceipt:
         """Write a whole object in one request."""
         self._check_key(ref)
-        lines = (*write_headers(headers, self._dialect), *_md5_header(content_md5))
+        lines = write_headers(headers, self._dialect)
+        if content_md5 is not None:
+            lines = (*lines, content_md5_header(content_md5))
         call = Call("PutObject", "PUT", ref.bucket, ref.key, headers=lines, body=body)
         return write_receipt((await self._session.send(call)).headers, self._dialect)
 
@@ -167,7 +183,7 @@ class S3Store:
     async def create_upload(self, ref: ObjectRef, headers: ObjectHeaders) -> Upload:
         """Begin a multipart upload. ``initiated`` is the store's time as far as it is known."""
         self._check_key(ref)
-        lines = tuple(write_headers(headers, self._dialect))
+        lines = write_headers(headers, self._dialect)
         call = Call(
             "CreateMultipartUpload",
             "POST",
@@ -187,7 +203,7 @@ class S3Store:
         """Write part ``number``."""
         ref = upload.ref
         query = (("partNumber", str(number)), ("uploadId", upload.upload_id))
-        lines = tuple(_md5_header(content_md5))
+        lines = () if content_md5 is None else (content_md5_header(content_md5),)
         call = Call("UploadPart", "PUT", ref.bucket, ref.key, query, lines, body=body)
         return write_receipt((await self._session.send(call)).headers, self._dialect)
 
@@ -303,17 +319,14 @@ class S3Store:
         if_match: str | None = None,
         byte_range: tuple[int, int] | None = None,
     ) -> Call:
-        lines = []
-        if if_match is not None:
-            lines.append(("if-match", f'"{if_match}"'))
-        if byte_range is not None:
-            lines.append(("range", f"bytes={byte_range[0]}-{byte_range[1]}"))
-        elif self._dialect.asks_checksums:
-            lines.append(("x-amz-checksum-mode", "ENABLED"))
-        unsigned = (("accept-encoding", "gzip"),) if self._dialect.asks_gzip else ()
-        return Call(
-            operation, method, ref.bucket, ref.key, self._version(ref), tuple(lines), unsigned
-        )
+        if if_match is None and byte_range is None:
+            lines = self._whole
+        else:
+            lines = tuple(_conditions(if_match, byte_range))
+            if byte_range is None:
+                lines += self._whole
+        version = self._version(ref) if ref.version_id else ()
+        return Call(operation, method, ref.bucket, ref.key, version, lines, self._unsigned)
 
     async def _explained(self, ref: ObjectRef, error: StoreError) -> SyncError:
         """Why a HEAD was refused: its reply has no body, so a GET of one byte is asked.
@@ -357,8 +370,13 @@ class S3Store:
             return
 
 
-def _md5_header(digest: bytes | None) -> list[tuple[str, str]]:
-    return [] if digest is None else [content_md5(digest)]
+def _conditions(
+    if_match: str | None, byte_range: tuple[int, int] | None
+) -> Iterator[tuple[str, str]]:
+    if if_match is not None:
+        yield "if-match", f'"{if_match}"'
+    if byte_range is not None:
+        yield "range", f"bytes={byte_range[0]}-{byte_range[1]}"
 
 
 def _parsed(call: Call, parse: Callable[[bytes], _T], body: bytes) -> _T:

@@ -8,7 +8,7 @@ from __future__ import annotations
 import base64
 import binascii
 import re
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 from typing import Final
 
 from sync.adapters.dialects import S3Dialect
@@ -26,6 +26,7 @@ CONTENT_HEADERS: Final = (
     "cache-control",
     "expires",
 )
+_CONTENT_BUT_EXPIRES: Final = tuple(name for name in CONTENT_HEADERS if name != "expires")
 # Replies use the family of the signature, or both: either is understood.
 _META_PREFIXES: Final = ("x-amz-meta-", "x-goog-meta-")
 _MD5_HEX: Final = re.compile(r"[0-9a-fA-F]{32}")
@@ -40,21 +41,21 @@ _NO_CHECKSUMS: Final = Checksums()
 
 def object_meta(headers: Mapping[str, str], *, size: int, dialect: S3Dialect) -> ObjectMeta:
     """What a HEAD or GET reply says of an object of ``size`` bytes."""
-    modified = http_date(headers.get("last-modified", ""))
     return ObjectMeta(
-        identity=Identity(
-            etag=unquoted(headers.get("etag", "")),
-            size=size,
-            version_id=headers.get(dialect.version_header),
-        ),
+        identity=identity(headers, size=size, dialect=dialect),
         headers=ObjectHeaders(
-            content=tuple(_content(headers, dialect)),
-            metadata=tuple(_metadata(headers)),
+            content=_content(headers, dialect),
+            metadata=_metadata(headers),
             storage_class=_storage_class(headers),
         ),
         checksums=stored_checksums(headers),
-        last_modified=modified or 0.0,
+        last_modified=http_date(headers.get("last-modified", "")) or 0.0,
     )
+
+
+def identity(headers: Mapping[str, str], *, size: int, dialect: S3Dialect) -> Identity:
+    """The version that a HEAD or GET reply speaks of."""
+    return Identity(unquoted(headers.get("etag", "")), size, headers.get(dialect.version_header))
 
 
 def _storage_class(headers: Mapping[str, str]) -> str:
@@ -63,15 +64,15 @@ def _storage_class(headers: Mapping[str, str]) -> str:
     return named or "STANDARD"
 
 
-def _content(headers: Mapping[str, str], dialect: S3Dialect) -> Iterator[tuple[str, str]]:
-    for name in CONTENT_HEADERS:
+def _content(headers: Mapping[str, str], dialect: S3Dialect) -> tuple[tuple[str, str], ...]:
+    pairs = []
+    for name in CONTENT_HEADERS if dialect.keeps_expires else _CONTENT_BUT_EXPIRES:
         value = headers.get(name)
-        if name == "expires" and not dialect.keeps_expires:
-            continue
-        if name == "content-encoding" and value is not None:
+        if value and name == "content-encoding":
             value = _own_encoding(value)
         if value:
-            yield name, value
+            pairs.append((name, value))
+    return tuple(pairs)
 
 
 def _own_encoding(value: str) -> str:
@@ -82,20 +83,22 @@ def _own_encoding(value: str) -> str:
     return ",".join(coding for coding in codings if coding.lower() != "aws-chunked")
 
 
-def _metadata(headers: Mapping[str, str]) -> Iterator[tuple[str, str]]:
+def _metadata(headers: Mapping[str, str]) -> tuple[tuple[str, str], ...]:
+    named = [name for name in headers if name.startswith(_META_PREFIXES)]
+    if not named:
+        return ()
     found: dict[str, str] = {}
-    for name, value in headers.items():
-        if name.startswith(_META_PREFIXES):
-            found.setdefault(name.split("-meta-", 1)[1], value)
-    return iter(found.items())
+    for name in named:
+        found.setdefault(name.split("-meta-", 1)[1], headers[name])
+    return tuple(found.items())
 
 
 def stored_checksums(headers: Mapping[str, str]) -> Checksums:
     """Checksums a reply states outright; a checksum of checksums is left out and marked."""
-    if not headers.keys() & _CHECKSUM_HEADERS:
+    if _CHECKSUM_HEADERS.isdisjoint(headers):
         return _NO_CHECKSUMS
     google = dict(_GOOG_HASH.findall(headers.get("x-goog-hash", "")))
-    md5 = _base64(google.get("md5", ""), _MD5_BYTES)
+    md5 = _md5(google.get("md5", ""))
     crc32c = _crc(google.get("crc32c", ""))
     own32 = headers.get("x-amz-checksum-crc32c", "")
     own64 = headers.get("x-amz-checksum-crc64nvme", "")
@@ -116,12 +119,12 @@ def _crc(text: str) -> int | None:
         return None
 
 
-def _base64(text: str, length: int) -> bytes | None:
+def _md5(text: str) -> bytes | None:
     try:
-        raw = base64.b64decode(text, validate=True)
-    except binascii.Error:
+        raw = binascii.a2b_base64(text, strict_mode=True)
+    except ValueError:
         return None
-    return raw if len(raw) == length else None
+    return raw if len(raw) == _MD5_BYTES else None
 
 
 def write_receipt(headers: Mapping[str, str], dialect: S3Dialect) -> WriteReceipt:
@@ -130,17 +133,10 @@ def write_receipt(headers: Mapping[str, str], dialect: S3Dialect) -> WriteReceip
     stated = stored_checksums(headers)
     md5 = stated.md5
     if md5 is None and dialect.etag_is_md5 and _etag_tells_md5(etag, headers):
-        md5 = bytes.fromhex(etag)
-    return WriteReceipt(
-        etag=etag,
-        checksums=Checksums(
-            crc32c=stated.crc32c,
-            crc64nvme=stated.crc64nvme,
-            md5=md5,
-            full_object=stated.full_object,
-        ),
-        version_id=headers.get(dialect.version_header),
-    )
+        stated = Checksums(
+            stated.crc32c, stated.crc64nvme, bytes.fromhex(etag), full_object=stated.full_object
+        )
+    return WriteReceipt(etag, stated, headers.get(dialect.version_header))
 
 
 def _etag_tells_md5(etag: str, headers: Mapping[str, str]) -> bool:
@@ -150,23 +146,26 @@ def _etag_tells_md5(etag: str, headers: Mapping[str, str]) -> bool:
     return encryption == "AES256" and not customer and bool(_MD5_HEX.fullmatch(etag))
 
 
-def write_headers(headers: ObjectHeaders, dialect: S3Dialect) -> list[tuple[str, str]]:
+def write_headers(headers: ObjectHeaders, dialect: S3Dialect) -> tuple[tuple[str, str], ...]:
     """Request headers that make an object what ``headers`` describe."""
-    pairs = [pair for pair in headers.content if pair[0] != "expires" or dialect.keeps_expires]
-    pairs += [(f"x-amz-meta-{name}", value) for name, value in headers.metadata]
+    pairs = list(headers.content)
+    if not dialect.keeps_expires:
+        pairs = [pair for pair in pairs if pair[0] != "expires"]
+    if headers.metadata:
+        pairs += [(f"x-amz-meta-{name}", value) for name, value in headers.metadata]
     if headers.storage_class:
         pairs.append(("x-amz-storage-class", headers.storage_class))
     if headers.tagging and dialect.has_tags:
         pairs.append(("x-amz-tagging", headers.tagging))
-    return pairs
+    return tuple(pairs)
 
 
-def content_md5(digest: bytes) -> tuple[str, str]:
+def content_md5_header(digest: bytes) -> tuple[str, str]:
     """The header that makes the store refuse other bytes."""
     return "content-md5", base64.b64encode(digest).decode("ascii")
 
 
-def whole_size(headers: Mapping[str, str], content_length: int | None, subject: str) -> int:
+def whole_size(headers: Mapping[str, str], content_length: int | None, subject: object) -> int:
     """Bytes of a whole object as a HEAD or an unranged GET states them.
 
     IntegrityError where the reply does not say, or where the store would send other bytes than
@@ -187,7 +186,7 @@ def whole_size(headers: Mapping[str, str], content_length: int | None, subject: 
 
 
 def ranged_size(
-    headers: Mapping[str, str], asked: tuple[int, int], content_length: int | None, subject: str
+    headers: Mapping[str, str], asked: tuple[int, int], content_length: int | None, subject: object
 ) -> int:
     """The whole object's bytes from the Content-Range of a 206 that is exactly what was asked.
 

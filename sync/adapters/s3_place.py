@@ -28,11 +28,14 @@ _ADDRESSING: Final = frozenset({"auto", "path", "virtual"})
 
 @dataclass(frozen=True, slots=True)
 class Place:
-    """How one bucket is reached. ``prefix`` is the path before the key, ending in ``/``."""
+    """How one bucket is reached. ``prefix`` is the path before the key, ending in ``/``;
+    ``authority`` the Host header's value.
+    """
 
     origin: Origin
     prefix: str
     region: str
+    authority: str
 
 
 @dataclass(frozen=True, slots=True)
@@ -51,8 +54,9 @@ class Endpoint:
         signing = known or self.dialect.default_region
         if self._virtual(bucket):
             host = f"{bucket}.{origin.host}"
-            return Place(Origin(origin.scheme, host, origin.port), "/", signing)
-        return Place(origin, f"/{encoded}/", signing)
+            own = Origin(origin.scheme, host, origin.port)
+            return Place(own, "/", signing, own.authority)
+        return Place(origin, f"/{encoded}/", signing, origin.authority)
 
     def can_move(self, region: str) -> bool:
         """True where a host for ``region`` can be built from this endpoint's own pattern."""

@@ -3,21 +3,22 @@
 from __future__ import annotations
 
 from collections.abc import AsyncIterator
-from dataclasses import dataclass
-from typing import Final
+from contextlib import AbstractAsyncContextManager
+from types import TracebackType
+from typing import Final, NamedTuple
 
 from sync.adapters.dialects import S3Dialect
 from sync.adapters.s3_headers import object_meta, ranged_size, whole_size
+from sync.adapters.s3_session import Call, S3Session
 from sync.errors import IntegrityError, TransientStoreError
-from sync.model import ObjectMeta
+from sync.model import ObjectMeta, ObjectRef
 from sync.ports import ByteStream, SourceRead
 from sync.wire.request import Response
 
 _PARTIAL: Final = 206
 
 
-@dataclass(frozen=True, slots=True)
-class _Read:
+class _Read(NamedTuple):
     meta: ObjectMeta
     body: ByteStream
 
@@ -27,7 +28,7 @@ class _Body:
 
     __slots__ = ("_response", "_subject", "length")
 
-    def __init__(self, response: Response, length: int, subject: str) -> None:
+    def __init__(self, response: Response, length: int, subject: object) -> None:
         self._response = response
         self._subject = subject
         self.length = length
@@ -37,6 +38,12 @@ class _Body:
         if self._response.content_length == self.length:
             return self._response.chunks()
         return self._counted()
+
+    async def read(self) -> bytes:
+        """All of it at once."""
+        if self._response.content_length == self.length:
+            return await self._response.read(self.length)
+        return b"".join([bytes(chunk) async for chunk in self._counted()])
 
     async def _counted(self) -> AsyncIterator[memoryview]:
         left = self.length
@@ -49,11 +56,55 @@ class _Body:
             raise TransientStoreError(f"{self._subject}: the body ended {left} bytes early")
 
 
+class OpenRead(AbstractAsyncContextManager[SourceRead]):
+    """A GET, and its reply for as long as the context lasts. A generator would do, but the
+    event loop keeps a weak reference to each one, and there is one for every object.
+    """
+
+    __slots__ = ("_byte_range", "_call", "_dialect", "_ref", "_request", "_response", "_session")
+
+    def __init__(
+        self,
+        session: S3Session,
+        call: Call,
+        ref: ObjectRef,
+        *,
+        byte_range: tuple[int, int] | None,
+        dialect: S3Dialect,
+    ) -> None:
+        self._session = session
+        self._call = call
+        self._ref = ref
+        self._byte_range = byte_range
+        self._dialect = dialect
+
+    async def __aenter__(self) -> SourceRead:
+        self._request, self._response = await self._session.open(self._call)
+        try:
+            return opened(
+                self._response,
+                self._byte_range,
+                subject=self._ref,
+                dialect=self._dialect,
+            )
+        except BaseException:
+            self._session.release(self._request, self._response)
+            raise
+
+    async def __aexit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        self._session.release(self._request, self._response)
+
+
 def opened(
     response: Response,
     byte_range: tuple[int, int] | None,
     *,
-    subject: str,
+    subject: object,
     dialect: S3Dialect,
 ) -> SourceRead:
     """A reply to a GET as the read that was asked for.

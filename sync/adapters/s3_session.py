@@ -8,10 +8,8 @@ Everything else is for the caller's retry policy.
 from __future__ import annotations
 
 import re
-from collections.abc import AsyncIterator, Mapping
-from contextlib import asynccontextmanager
-from dataclasses import dataclass
-from typing import Final
+from collections.abc import Mapping
+from typing import Final, NamedTuple
 
 from sync.adapters.s3_errors import Refusal, http_date, translate
 from sync.adapters.s3_place import Endpoint, Place
@@ -20,7 +18,8 @@ from sync.errors import ClockSkewed, CredentialsRejected, SyncError, TransientSt
 from sync.ports import ByteStream, Clock, CredentialProvider, Credentials
 from sync.wire.client import Client, Reply
 from sync.wire.clock import ClockOffset
-from sync.wire.request import Request, Response, Timeouts
+from sync.wire.exchange import Exchange
+from sync.wire.request import Request, Timeouts
 from sync.wire.sigv4 import (
     EMPTY_HASH,
     UNSIGNED_PAYLOAD,
@@ -42,8 +41,7 @@ _VISIBLE: Final = frozenset({"PutObject", "CompleteMultipartUpload", "DeleteObje
 _MOVED: Final = frozenset({301, 302, 307, 308, 400})
 
 
-@dataclass(frozen=True, slots=True)
-class Call:
+class Call(NamedTuple):
     """One operation on a bucket or an object. ``unsigned`` headers stay out of the signature."""
 
     operation: str
@@ -111,20 +109,38 @@ class S3Session:
             return reply
         raise (await self._judge(call, reply.status, reply.headers, reply.body, used))[0]
 
-    @asynccontextmanager
-    async def stream(self, call: Call) -> AsyncIterator[Response]:
-        """Exchange a repeatable request for a reply whose body is still to be read."""
-        for learning in (True, False):
-            used = await self._credentials.credentials()
-            async with self._client.stream(self._request(call, used)) as response:
-                if response.status < _FIRST_FAILURE:
-                    yield response
-                    return
-                status, headers = response.status, response.headers
-                body = await response.read(_ERROR_LIMIT)
-            error, learned = await self._judge(call, status, headers, body, used)
-            if not (learned and learning):
-                raise error
+    async def open(self, call: Call) -> tuple[Request, Exchange]:
+        """Exchange a repeatable request for a reply whose body is still to be read.
+
+        ``release`` must follow.
+        """
+        used = await self._credentials.credentials()
+        request = self._request(call, used)
+        response = await self._client.open(request)
+        if response.status < _FIRST_FAILURE:
+            return request, response
+        error, learned = await self._refused(call, request, response, used)
+        if not learned:
+            raise error
+        used = await self._credentials.credentials()
+        request = self._request(call, used)
+        response = await self._client.open(request)
+        if response.status < _FIRST_FAILURE:
+            return request, response
+        raise (await self._refused(call, request, response, used))[0]
+
+    def release(self, request: Request, response: Exchange) -> None:
+        """The reply is done with. Where its body has not ended the connection is closed."""
+        self._client.release(request, response)
+
+    async def _refused(
+        self, call: Call, request: Request, response: Exchange, used: Credentials
+    ) -> tuple[SyncError, bool]:
+        try:
+            body = await response.read(_ERROR_LIMIT)
+        finally:
+            self._client.release(request, response)
+        return await self._judge(call, response.status, response.headers, body, used)
 
     def refusal(self, call: Call, status: int, headers: Mapping[str, str], body: bytes) -> Refusal:
         """A reply as what `translate` needs."""
@@ -145,9 +161,9 @@ class S3Session:
 
     def _request(self, call: Call, credentials: Credentials) -> Request:
         place = self._place(call.bucket, credentials)
-        target, headers = self._signer.sign(
+        target, lines = self._signer.sign_lines(
             method=call.method,
-            host=place.origin.authority,
+            host=place.authority,
             path=place.prefix + encode_key(call.key),
             query=call.query,
             headers=call.headers,
@@ -160,10 +176,11 @@ class S3Session:
             method=call.method,
             origin=place.origin,
             target=target,
-            headers=(*headers, *call.unsigned),
+            headers=call.unsigned,
             body=call.body,
-            timeouts=call.timeouts,
             repeatable=call.operation not in _VISIBLE,
+            timeouts=call.timeouts,
+            lines=lines,
         )
 
     def _place(self, bucket: str, credentials: Credentials) -> Place:

@@ -6,13 +6,11 @@ import asyncio
 import ssl
 from collections.abc import Mapping
 from contextlib import AbstractAsyncContextManager, suppress
-from dataclasses import dataclass
 from types import TracebackType
-from typing import Final
+from typing import Final, NamedTuple
 
 import sync
 from sync.errors import OutcomeUnknown, TransientStoreError
-from sync.ports import ByteStream
 from sync.wire.buffers import BufferPool
 from sync.wire.connection import Connection
 from sync.wire.dial import Dialer
@@ -30,8 +28,7 @@ _LEAST_BUFFER: Final = 2 * MAX_HEAD
 _CLOSING: Final = 5.0
 
 
-@dataclass(frozen=True, slots=True)
-class Reply:
+class Reply(NamedTuple):
     """A whole reply. ``headers`` are by lower-case name. ``resent`` is True where the request
     went out twice because a kept-alive connection was found dead: the first copy might, very
     seldom, still take effect.
@@ -129,11 +126,14 @@ class Client:
     async def send(self, request: Request, *, limit: int = 8 * 1024 * 1024) -> Reply:
         """Send the request and read the whole reply; TransientStoreError above ``limit``."""
         reply = await self.open(request)
-        try:
-            body = await reply.read(limit)
-        except BaseException:
-            reply.connection.abort()
-            raise
+        if reply.content_length == 0:
+            body = b""
+        else:
+            try:
+                body = await reply.read(limit)
+            except BaseException:
+                reply.connection.abort()
+                raise
         self.release(request, reply)
         return Reply(reply.status, reply.headers, body, reply.resent)
 
@@ -159,11 +159,14 @@ class Client:
         if self._closed:
             raise RuntimeError("the client is closed")
         limits = request.timeouts or self._timeouts
-        site = self._site(request.origin)
-        body = request.body
-        if body is not None and not isinstance(body, bytes):
-            body = await joinable(body)
-        head = _head(site, request, body)
+        site = self._sites.get(request.origin) or self._new_site(request.origin)
+        body, length = request.body, None
+        if body is not None:
+            if not isinstance(body, bytes):
+                body = await joinable(body)
+            length = len(body) if isinstance(body, bytes) else body.length
+        target = f"{site.target_prefix}{request.target}" if site.target_prefix else request.target
+        head = request_head(request, prefix=site.prefix, target=target, length=length)
         self._watchdog.heed(limits)
         connection = site.take()
         if connection is None:
@@ -215,11 +218,9 @@ class Client:
         except Broken as broken:
             raise as_store_error(request, broken, in_full=False) from broken
 
-    def _site(self, origin: Origin) -> _Site:
-        site = self._sites.get(origin)
-        if site is None:
-            site = _Site(origin, self._proxies.for_origin(origin), self._user_agent)
-            self._sites[origin] = site
+    def _new_site(self, origin: Origin) -> _Site:
+        site = _Site(origin, self._proxies.for_origin(origin), self._user_agent)
+        self._sites[origin] = site
         return site
 
     def _lost(self, connection: Connection) -> None:
@@ -237,12 +238,6 @@ def _also_first(
     if isinstance(error, OutcomeUnknown):
         return error
     return as_store_error(request, f"sent again, and {error}", in_full=in_full)
-
-
-def _head(site: _Site, request: Request, body: bytes | ByteStream | None) -> bytes:
-    length = None if body is None else len(body) if isinstance(body, bytes) else body.length
-    target = f"{site.target_prefix}{request.target}"
-    return request_head(request, prefix=site.prefix, target=target, length=length)
 
 
 class _Stream(AbstractAsyncContextManager[Response]):

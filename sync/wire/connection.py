@@ -18,6 +18,10 @@ from sync.wire.inbox import Inbox
 
 WRITE_HIGH: Final = 256 * 1024
 _UNCLAIMED: Final = 60.0
+# Why a wait ended, followed by the seconds it had.
+_NO_REPLY: Final = "no reply within"
+_NO_BYTE: Final = "no byte of the reply's body for"
+_NOT_TAKEN: Final = "no byte of the body was taken for"
 
 
 class Connection(asyncio.BufferedProtocol):
@@ -42,7 +46,7 @@ class Connection(asyncio.BufferedProtocol):
         self._inbox = inbox = Inbox(buffers)
         self.get_buffer = inbox.room  # type: ignore[method-assign]  # saves a call for each read
         self._waiter: asyncio.Future[None] | None = None
-        self._otherwise = ""
+        self._otherwise, self._patience = "", 0.0
         self._idle_limit = math.inf
         self._whole = self.deadline = math.inf
         self._failure: Broken | None = None
@@ -67,8 +71,8 @@ class Connection(asyncio.BufferedProtocol):
         """
         if self._failure is not None:
             raise self._failure
-        transport = self.transport
-        if transport.is_closing():
+        transport = self._transport
+        if transport is None or transport.is_closing():
             # It failed, but ``connection_lost`` is yet to come: it would drop the bytes silently.
             raise Broken("the connection broke", dead=True)
         transport.write(data)
@@ -77,14 +81,16 @@ class Connection(asyncio.BufferedProtocol):
         """Wait until the transport takes more, or a reply's head is there."""
         end = self._loop.time() + limit
         while self.congested and self._inbox.head is None:
-            await self._wait(end, f"no byte of the body was taken for {limit:g} s")
+            await self._change(end, _NOT_TAKEN, limit)
 
     async def reply(self, limit: float) -> ReplyHead:
         """Wait for the reply's head."""
-        end = self._loop.time() + limit
-        while (head := self._inbox.head) is None:
-            await self._wait(end, f"no reply within {limit:g} s")
-        return head
+        inbox = self._inbox
+        if inbox.head is None:
+            end = self._loop.time() + limit
+            while inbox.head is None:
+                await self._change(end, _NO_REPLY, limit)
+        return inbox.head
 
     @property
     def answered(self) -> bool:
@@ -120,8 +126,7 @@ class Connection(asyncio.BufferedProtocol):
                 return None
             if self._reading_paused:
                 self._resume_reading()
-            end = self._loop.time() + limit
-            await self._wait(end, f"no byte of the reply's body for {limit:g} s")
+            await self._change(self._loop.time() + limit, _NO_BYTE, limit)
 
     def park(self, until: float) -> bool:
         """Make ready for the next exchange; False where the connection cannot serve another."""
@@ -129,7 +134,7 @@ class Connection(asyncio.BufferedProtocol):
         head = inbox.head
         if head is None or not (head.keep_alive and inbox.complete and inbox.clean):
             return False
-        if not (self.reusable and self.usable):
+        if not self.reusable or self._failure is not None:
             return False
         inbox.rest_idle()
         if self._reading_paused:
@@ -140,7 +145,8 @@ class Connection(asyncio.BufferedProtocol):
     @property
     def usable(self) -> bool:
         """True where nothing is known against using it."""
-        return self._failure is None and not self.transport.is_closing()
+        transport = self._transport
+        return self._failure is None and transport is not None and not transport.is_closing()
 
     def abort(self, how: str = "the connection was given up") -> None:
         """End the connection at once; whoever waits on it gets Broken."""
@@ -167,8 +173,13 @@ class Connection(asyncio.BufferedProtocol):
 
     def overdue(self) -> None:
         """The deadline has passed."""
-        whole = "the exchange took longer than it may as a whole"
-        self.abort("idle for too long" if self._inbox.idle else self._otherwise or whole)
+        if self._inbox.idle:
+            how = "idle for too long"
+        elif self._otherwise:
+            how = f"{self._otherwise} {self._patience:g} s"
+        else:
+            how = "the exchange took longer than it may as a whole"
+        self.abort(how)
 
     def nudge(self) -> None:
         """Let a reader have a few bytes rather than wait for many that come slowly."""
@@ -224,23 +235,26 @@ class Connection(asyncio.BufferedProtocol):
 
     # Within.
 
-    async def _wait(self, end: float, otherwise: str) -> None:
+    def _change(self, end: float, otherwise: str, patience: float) -> asyncio.Future[None]:
+        """To be awaited: the next arrival, room to write, or the end of the connection.
+
+        After ``end`` (loop time) it is the end, because ``otherwise`` (no …) ``patience`` s.
+        """
         if self._failure is not None:
             raise self._failure
         assert self._waiter is None, "a connection serves one task at a time"
         self.deadline = min(end, self._whole)
-        self._otherwise = otherwise if end <= self._whole else ""
-        self._waiter = self._loop.create_future()
-        try:
-            await self._waiter
-        finally:
+        self._otherwise, self._patience = otherwise if end <= self._whole else "", patience
+        self._waiter = waiter = self._loop.create_future()
+        return waiter
+
+    def _wake(self) -> None:
+        # A cancelled waiter stays: its connection is given up by whoever was cancelled.
+        waiter = self._waiter
+        if waiter is not None and not waiter.done():
             self._waiter = None
             self._otherwise = ""
             self.deadline = self._whole
-
-    def _wake(self) -> None:
-        waiter = self._waiter
-        if waiter is not None and not waiter.done():
             waiter.set_result(None)
 
     def _pause_reading(self) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Iterable
 from typing import Final
 
 import httptools
@@ -17,6 +18,7 @@ _NAMES_KEPT: Final = 500
 _NAMES: Final[dict[bytes, str]] = {}
 _GOOD_NAMES: Final[set[str]] = set()
 _TOKEN: Final = re.compile(r"[A-Za-z0-9!#$%&'*+.^_`|~-]+", re.ASCII).fullmatch
+_BREAKS: Final = re.compile(r"[\r\n\0]").search
 _SENDS_A_BODY: Final = frozenset(("PUT", "POST", "PATCH"))
 
 
@@ -26,32 +28,44 @@ def request_head(request: Request, *, prefix: str, target: str, length: int | No
     ``prefix`` is the lines every request to this origin carries; ``length`` the body's, or
     None. RequestRefused where a name or value could not be sent without changing it.
     """
-    lines = [f"{request.method} {target} HTTP/1.1\r\n{prefix}"]
-    for name, value in request.headers:
-        if name not in _GOOD_NAMES:
-            _check_name(request, name)
-        lines.append(f"{name}: {value}\r\n")
-    if length is not None:
-        lines.append(f"Content-Length: {length}\r\n")
-    elif request.method in _SENDS_A_BODY:
-        lines.append("Content-Length: 0\r\n")
-    text = "".join(lines)
-    _refuse_injection(request, text, prefix.count("\n") + len(lines))
+    method = request.method
+    if " " in target or not target.isprintable() or not method.isalpha():
+        _check_first_line(request)
     try:
-        return f"{text}\r\n".encode("latin-1")
+        lines = header_lines(request.headers) if request.headers else ""
+        if length is None and method in _SENDS_A_BODY:
+            length = 0
+        said = "" if length is None else f"Content-Length: {length}\r\n"
+        text = f"{method} {target} HTTP/1.1\r\n{prefix}{request.lines}{lines}{said}\r\n"
+        return text.encode("latin-1")
     except UnicodeEncodeError as error:
         raise _refused(request, "a header holds text that is not latin-1") from error
+    except RequestRefused as refused:
+        raise _refused(request, str(refused)) from None
 
 
-def _check_name(request: Request, name: str) -> None:
+def header_lines(pairs: Iterable[tuple[str, str]]) -> str:
+    """Headers as they go out, one line each; RequestRefused where one cannot."""
+    lines = []
+    for name, value in pairs:
+        if name not in _GOOD_NAMES:
+            _check_name(name)
+        lines.append(f"{name}: {value}\r\n")
+    text = "".join(lines)
+    if text.count("\n") != len(lines) or text.count("\r") != len(lines) or "\0" in text:
+        raise RequestRefused("a header or the target holds a line break or a NUL")
+    return text
+
+
+def _check_name(name: str) -> None:
     if not _TOKEN(name):
-        raise _refused(request, f"{name[:100]!r} is no header name")
+        raise RequestRefused(f"{name[:100]!r} is no header name")
     if len(_GOOD_NAMES) < _NAMES_KEPT:
         _GOOD_NAMES.add(name)
 
 
-def _refuse_injection(request: Request, text: str, lines: int) -> None:
-    if text.count("\n") != lines or text.count("\r") != lines or "\0" in text:
+def _check_first_line(request: Request) -> None:
+    if _BREAKS(request.target) or _BREAKS(request.method):
         raise _refused(request, "a header or the target holds a line break or a NUL")
     if " " in request.target or " " in request.method:
         raise _refused(request, "the target holds a space")

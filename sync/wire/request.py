@@ -3,14 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import AsyncIterator, Mapping
-from dataclasses import dataclass, field
-from typing import Protocol
+from dataclasses import dataclass
+from typing import NamedTuple, Protocol
 
 from sync.ports import ByteStream
 
 
-@dataclass(frozen=True, slots=True)
-class Origin:
+class Origin(NamedTuple):
     """A server: scheme ``http`` or ``https``, host name or address, port."""
 
     scheme: str
@@ -58,11 +57,11 @@ class Progress:
         return self.sent_in_full and not self.replied
 
 
-@dataclass(frozen=True, slots=True, repr=False)
-class Request:
+class Request(NamedTuple):
     """One request. ``target`` is the request target exactly as it goes out (path and query,
     percent-encoded by the caller). ``headers`` hold everything but Host, Content-Length and
-    Connection; values are latin-1 text. ``repeatable``: may be sent again on a fresh
+    Connection; values are latin-1 text. ``lines`` are headers too, as `head.header_lines`
+    writes them, and go out first. ``repeatable``: may be sent again on a fresh
     connection when a kept-alive one turns out dead before any reply byte came.
     ``progress``, where given, is kept up to date while the request is under way.
     """
@@ -74,7 +73,8 @@ class Request:
     body: ByteStream | bytes | None = None
     repeatable: bool = True
     timeouts: Timeouts | None = None
-    progress: Progress | None = field(default=None, compare=False)
+    progress: Progress | None = None
+    lines: str = ""
 
     def __repr__(self) -> str:
         """Without query and headers, which hold signatures and session tokens."""

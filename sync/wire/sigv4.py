@@ -17,6 +17,7 @@ from typing import Final
 
 from sync.errors import KeyNotAllowed, RequestRefused
 from sync.ports import Credentials
+from sync.wire.head import header_lines
 
 UNSIGNED_PAYLOAD: Final = "UNSIGNED-PAYLOAD"
 EMPTY_HASH: Final = hashlib.sha256(b"").hexdigest()
@@ -53,6 +54,9 @@ _PATH_BYTES: Final = tuple("/" if chr(b) == "/" else _NAME_BYTES[b] for b in ran
 _ODD_SPACE: Final = re.compile(r"[\t\v\f]|  |^ | $", re.ASCII).search
 _SPACES: Final = re.compile(r"[ \t\v\f]+", re.ASCII).sub
 _KEYS_KEPT: Final = 64
+_PREPARED_KEPT: Final = 256
+# Copying a fresh hash costs less than asking OpenSSL 3 for one.
+_SHA256: Final = hashlib.sha256()
 _NAME: Final = itemgetter(0)
 
 Pairs = Sequence[tuple[str, str]]
@@ -82,18 +86,58 @@ def encode_query(query: Iterable[tuple[str, str]]) -> str:
     return "&".join([f"{name}={value}" for name, value in pairs])
 
 
+class _Prepared:
+    """What the signatures of one second have in common where keys, host and headers are equal."""
+
+    __slots__ = ("authorization", "lines", "mac", "names", "pairs", "tail", "to_sign")
+
+    def __init__(
+        self,
+        *,
+        host: str,
+        headers: Pairs,
+        added: Pairs,
+        scope: str,
+        stamp: str,
+        access_key: str,
+        mac: hmac.HMAC,
+    ) -> None:
+        names, canonical = _canonical_headers(headers, [("host", host), *added])
+        self.pairs = (*headers, *added)
+        self.tail = f"{canonical}\n{names}\n"
+        self.to_sign = f"{_ALGORITHM}\n{stamp}\n{scope}\n"
+        self.authorization = (
+            f"{_ALGORITHM} Credential={access_key}/{scope}, SignedHeaders={names}, Signature="
+        )
+        self.lines = f"{header_lines(self.pairs)}authorization: {self.authorization}"
+        self.mac = mac
+
+    def signature(self, request: str) -> str:
+        """Of a canonical request."""
+        digest = _SHA256.copy()
+        try:
+            digest.update(request.encode("latin-1"))
+        except UnicodeEncodeError as error:
+            raise RequestRefused("a header holds text that is not latin-1") from error
+        mac = self.mac.copy()
+        mac.update(f"{self.to_sign}{digest.hexdigest()}".encode())
+        return mac.hexdigest()
+
+
 class Signer:
     """Signs requests to one kind of service ("s3", "sqs", "dynamodb", "ssm").
 
     Holds derived keys of the day, never shown; safe to share between regions and accounts.
     """
 
-    __slots__ = ("_keys", "_s3", "_second", "_service", "_stamp")
+    __slots__ = ("_keys", "_prepared", "_s3", "_second", "_service", "_stamp")
 
     def __init__(self, *, service: str) -> None:
         self._service = service
         self._s3 = service == "s3"
         self._keys: dict[tuple[str, str, str], hmac.HMAC] = {}
+        # Most requests of a second differ from others in method and path alone.
+        self._prepared: dict[tuple[object, ...], _Prepared] = {}
         self._second = -1
         self._stamp = ""
 
@@ -116,24 +160,70 @@ class Signer:
         header's value, ``now`` a POSIX timestamp. ``payload_hash`` is hexadecimal SHA-256 or
         UNSIGNED_PAYLOAD.
         """
+        prepared = self._prepare(host, tuple(headers), payload_hash, credentials, region, now)
+        target, signature = self._signed(prepared, method, path, query, payload_hash)
+        authorization = f"{prepared.authorization}{signature}"
+        return target, (*prepared.pairs, ("authorization", authorization))
+
+    def sign_lines(
+        self,
+        *,
+        method: str,
+        host: str,
+        path: str,
+        query: Pairs,
+        headers: tuple[tuple[str, str], ...],
+        payload_hash: str,
+        credentials: Credentials,
+        region: str,
+        now: float,
+    ) -> tuple[str, str]:
+        """As `sign`, with the headers as the lines that go out (``Request.lines``)."""
+        prepared = self._prepare(host, headers, payload_hash, credentials, region, now)
+        target, signature = self._signed(prepared, method, path, query, payload_hash)
+        return target, f"{prepared.lines}{signature}\r\n"
+
+    def _signed(
+        self, prepared: _Prepared, method: str, path: str, query: Pairs, payload_hash: str
+    ) -> tuple[str, str]:
+        text = encode_query(query) if query else ""
+        canonical = path if self._s3 else self._path(path)
+        request = f"{method}\n{canonical}\n{text}\n{prepared.tail}{payload_hash}"
+        return f"{path}?{text}" if text else path, prepared.signature(request)
+
+    def _prepare(  # noqa: PLR0917  positional for speed
+        self,
+        host: str,
+        headers: tuple[tuple[str, str], ...],
+        payload_hash: str,
+        credentials: Credentials,
+        region: str,
+        now: float,
+    ) -> _Prepared:
         stamp = self._amz_date(now)
-        added = [("x-amz-date", stamp)]
-        if self._s3:
-            added.append(("x-amz-content-sha256", payload_hash))
-        if credentials.token:
-            added.append(("x-amz-security-token", credentials.token))
-        out = (*headers, *added)
-        names, canonical = _canonical_headers(headers, [("host", host), *added])
-        query_text = encode_query(query) if query else ""
-        request = "\n".join((method, self._path(path), query_text, canonical, names, payload_hash))
-        scope = f"{stamp[:8]}/{region}/{self._service}/aws4_request"
-        signature = self._signature(request, stamp, scope, region, credentials)
-        authorization = (
-            f"{_ALGORITHM} Credential={credentials.access_key}/{scope}, "
-            f"SignedHeaders={names}, Signature={signature}"
-        )
-        target = f"{path}?{query_text}" if query_text else path
-        return target, (*out, ("authorization", authorization))
+        hashed = payload_hash if self._s3 else ""
+        secret, token = credentials.secret_key, credentials.token
+        key = (host, region, credentials.access_key, secret, token, hashed, headers)
+        prepared = self._prepared.get(key)
+        if prepared is None:
+            added = [("x-amz-date", stamp)]
+            if hashed:
+                added.append(("x-amz-content-sha256", hashed))
+            if token:
+                added.append(("x-amz-security-token", token))
+            prepared = _Prepared(
+                host=host,
+                headers=headers,
+                added=added,
+                scope=f"{stamp[:8]}/{region}/{self._service}/aws4_request",
+                stamp=stamp,
+                access_key=credentials.access_key,
+                mac=self._mac(secret, stamp[:8], region),
+            )
+            if len(self._prepared) >= _PREPARED_KEPT:
+                self._prepared.clear()
+            self._prepared[key] = prepared
+        return prepared
 
     def presign(
         self,
@@ -162,25 +252,15 @@ class Signer:
         text = encode_query([*query, *signing])
         body = UNSIGNED_PAYLOAD if self._s3 else EMPTY_HASH
         request = "\n".join((method, self._path(path), text, f"host:{host}\n", "host", body))
-        signature = self._signature(request, stamp, scope, region, credentials)
-        return f"{path}?{text}&X-Amz-Signature={signature}"
+        digest = hashlib.sha256(request.encode("latin-1")).hexdigest()
+        mac = self._mac(credentials.secret_key, stamp[:8], region).copy()
+        mac.update(f"{_ALGORITHM}\n{stamp}\n{scope}\n{digest}".encode())
+        return f"{path}?{text}&X-Amz-Signature={mac.hexdigest()}"
 
     def _path(self, path: str) -> str:
         if self._s3 or path == "/":
             return path
         return encode_key(_without_dots(path))
-
-    def _signature(
-        self, request: str, stamp: str, scope: str, region: str, credentials: Credentials
-    ) -> str:
-        try:
-            digest = hashlib.sha256(request.encode("latin-1")).hexdigest()
-        except UnicodeEncodeError as error:
-            raise RequestRefused("a header holds text that is not latin-1") from error
-        text = f"{_ALGORITHM}\n{stamp}\n{scope}\n{digest}"
-        mac = self._mac(credentials.secret_key, stamp[:8], region).copy()
-        mac.update(text.encode("utf-8"))
-        return mac.hexdigest()
 
     def _mac(self, secret: str, day: str, region: str) -> hmac.HMAC:
         """The day's signing key, ready to be copied and fed: cheaper than keying anew."""
@@ -200,6 +280,7 @@ class Signer:
         if second != self._second:
             self._stamp = time.strftime("%Y%m%dT%H%M%SZ", time.gmtime(second))
             self._second = second
+            self._prepared.clear()
         return self._stamp
 
 

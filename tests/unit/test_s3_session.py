@@ -3,7 +3,6 @@
 import asyncio
 import re
 from collections.abc import AsyncIterator, Callable, Coroutine, Mapping
-from contextlib import asynccontextmanager
 from email.utils import formatdate
 from typing import Any, TypeVar, cast
 
@@ -70,16 +69,20 @@ class ScriptedClient:
         self.requests.append(request)
         return self._replies.pop(0)
 
-    @asynccontextmanager
-    async def stream(self, request: Request) -> AsyncIterator[Answer]:
-        yield Answer(await self.send(request))
+    async def open(self, request: Request) -> Answer:
+        return Answer(await self.send(request))
+
+    def release(self, request: Request, reply: Answer) -> None:
+        pass
 
     @property
     def done(self) -> bool:
         return not self._replies
 
     def sent(self, index: int = -1) -> Mapping[str, str]:
-        return {name.lower(): value for name, value in self.requests[index].headers}
+        request = self.requests[index]
+        lines = [line.split(": ", 1) for line in request.lines.splitlines()]
+        return {name.lower(): value for name, value in (*lines, *request.headers)}
 
 
 class Keys:
