@@ -8,7 +8,7 @@ from __future__ import annotations
 from collections.abc import AsyncIterator, Mapping, Sequence
 from contextlib import AbstractAsyncContextManager
 from dataclasses import dataclass
-from typing import Protocol
+from typing import NamedTuple, Protocol
 
 from sync.model import (
     Dialect,
@@ -148,8 +148,7 @@ class DestinationStore(Protocol):
         ...
 
 
-@dataclass(frozen=True, slots=True)
-class Delivery:
+class Delivery(NamedTuple):
     """One receipt of one message. ``attempt`` counts receipts from 1; ``lease_until`` is on
     the queue's monotonic clock; ``sent_at`` is a POSIX timestamp. ``group`` is the message
     group of a FIFO queue or ""; ``attributes`` are the sender's own (name, text value) pairs.

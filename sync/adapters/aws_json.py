@@ -33,6 +33,8 @@ from sync.wire.sigv4 import Signer, payload_hash
 _CONTENT_TYPE: Final = "application/x-amz-json-1.0"
 _OK: Final = 200
 _REPLY_LIMIT: Final = 16 * 1024 * 1024
+# Kept, because json.dumps makes one for each call with separators.
+_ENCODER: Final = json.JSONEncoder(ensure_ascii=False, separators=(",", ":"))
 
 
 class Reply(Protocol):
@@ -103,15 +105,22 @@ class JsonApi:
         self._client = client
         self._credentials = credentials
         self._origin = origin_of(endpoint, title=service.title)
+        self._authority = self._origin.authority
+        self._headers: dict[str, tuple[tuple[str, str], ...]] = {}
         self._signer = Signer(service=service.name)
         self._offset = ClockOffset(time=clock.time, monotonic=clock.monotonic)
 
     async def call(
-        self, operation: str, payload: Mapping[str, Any], *, timeouts: Timeouts | None = None
+        self,
+        operation: str,
+        payload: Mapping[str, Any] | str,
+        *,
+        timeouts: Timeouts | None = None,
     ) -> Mapping[str, Any]:
         """Call ``operation`` and give back the reply's object.
 
-        Retries what may be retried; refused credentials are read anew, once.
+        ``payload`` is the request's object, or its JSON text where a caller has put that
+        together. Retries what may be retried; refused credentials are read anew, once.
         """
         body = _encode(operation, payload)
         failures, renewed = 0, False
@@ -139,22 +148,24 @@ class JsonApi:
     ) -> Mapping[str, Any]:
         target, headers = self._signer.sign(
             method="POST",
-            host=self._origin.authority,
+            host=self._authority,
             path="/",
             query=(),
-            headers=(
-                ("content-type", _CONTENT_TYPE),
-                ("x-amz-target", f"{self.service.prefix}.{operation}"),
-            ),
+            headers=self._headers.get(operation) or self._headers_of(operation),
             payload_hash=payload_hash(body),
             credentials=await self._credentials.credentials(),
             region=self.region,
             now=self._offset.now(),
         )
-        request = Request(
-            "POST", self._origin, target, tuple(headers), body=body, timeouts=timeouts
-        )
+        request = Request("POST", self._origin, target, headers, body=body, timeouts=timeouts)
         return self._read(operation, await self._client.send(request, limit=_REPLY_LIMIT))
+
+    def _headers_of(self, operation: str) -> tuple[tuple[str, str], ...]:
+        headers = self._headers[operation] = (
+            ("content-type", _CONTENT_TYPE),
+            ("x-amz-target", f"{self.service.prefix}.{operation}"),
+        )
+        return headers
 
     def _read(self, operation: str, reply: Reply) -> Mapping[str, Any]:
         self._check_crc32(operation, reply)
@@ -198,8 +209,8 @@ def _bad_endpoint(endpoint: str, title: str) -> str:
     )
 
 
-def _encode(operation: str, payload: Mapping[str, Any]) -> bytes:
-    text = json.dumps(payload, ensure_ascii=False, separators=(",", ":"))
+def _encode(operation: str, payload: Mapping[str, Any] | str) -> bytes:
+    text = payload if isinstance(payload, str) else _ENCODER.encode(payload)
     try:
         return text.encode("utf-8")
     except UnicodeEncodeError:

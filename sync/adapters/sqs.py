@@ -44,6 +44,11 @@ class SqsQueue:
         self.facts = facts
         self._api = api
         self._dead_letter = dead_letter
+        self._receiving: Entry = {
+            "QueueUrl": facts.url,
+            "MessageSystemAttributeNames": _SYSTEM_ATTRIBUTES,
+            "MessageAttributeNames": ("All",),
+        }
 
     @classmethod
     async def open(
@@ -94,12 +99,10 @@ class SqsQueue:
         """
         seconds = _whole(wait, _LONGEST_WAIT)
         request: Entry = {
-            "QueueUrl": self.url,
+            **self._receiving,
             "MaxNumberOfMessages": max(1, min(limit, _BATCH)),
             "WaitTimeSeconds": seconds,
             "VisibilityTimeout": _whole(lease, _LONGEST_LEASE),
-            "MessageSystemAttributeNames": list(_SYSTEM_ATTRIBUTES),
-            "MessageAttributeNames": ["All"],
         }
         if self.facts.fifo:
             # With it a repeated call gets the messages of a reply that was lost.
@@ -180,8 +183,10 @@ class SqsQueue:
                 _LOG.warning("%s", error)
                 continue
             told = message.get("MD5OfBody")
-            whole = told is None or told == md5_hex(delivery.body)
-            (good if whole else damaged).append(delivery)
+            if told is None or told == md5_hex(delivery.body):
+                good.append(delivery)
+            else:
+                damaged.append(delivery)
         if damaged:
             _LOG.warning("SQS: %d message(s) did not match their MD5, given back", len(damaged))
             await self.extend(damaged, _DAMAGED_AGAIN_AFTER)
@@ -210,8 +215,10 @@ class SqsQueue:
                 _LOG.warning("%s", error)
                 break
             final = _refused(operation, reply)
-            refused += [index for index in left if index in final]
-            settled = final | _done(reply, entries)
+            settled = _done(reply, entries)
+            if final:
+                refused += [index for index in left if index in final]
+                settled |= final
             left = [index for index in left if index not in settled]
             if not left:
                 break
@@ -259,20 +266,23 @@ class SqsQueue:
 
 
 def _refused(operation: str, reply: Mapping[str, Any]) -> set[int]:
-    entries = [entry for entry in reply.get("Failed") or () if entry.get("SenderFault")]
+    failed = reply.get("Failed")
+    if not failed:
+        return set()
+    entries = [entry for entry in failed if entry.get("SenderFault")]
     for entry in entries:
         _LOG.warning("SQS %s: %s %s", operation, entry.get("Code"), entry.get("Message", ""))
     return {int(entry["Id"]) for entry in entries}
 
 
 def _done(reply: Mapping[str, Any], entries: Sequence[Entry]) -> set[int]:
-    indexes = {int(entry["Id"]): entry for entry in reply.get("Successful") or ()}
-    return {index for index, entry in indexes.items() if _confirmed(entries[index], entry)}
-
-
-def _confirmed(asked: Entry, answered: Mapping[str, Any]) -> bool:
-    body = asked.get("MessageBody")
-    return body is None or answered.get("MD5OfMessageBody") == md5_hex(body)
+    done: set[int] = set()
+    for answered in reply.get("Successful") or ():
+        index = int(answered["Id"])
+        body = entries[index].get("MessageBody")
+        if body is None or answered.get("MD5OfMessageBody") == md5_hex(body):
+            done.add(index)
+    return done
 
 
 def _whole(seconds: float, most: int) -> int:

@@ -22,7 +22,7 @@ Attributes = dict[str, dict[str, str]]
 
 def md5_hex(body: str) -> str:
     """MD5 of a message body as SQS states it."""
-    data = body.encode("utf-8", "surrogatepass")
+    data = body.encode() if body.isascii() else body.encode("utf-8", "surrogatepass")
     return hashlib.md5(data, usedforsecurity=False).hexdigest()
 
 
@@ -34,15 +34,16 @@ def legal_text(text: str) -> str:
 def delivery_of(message: Mapping[str, Any]) -> Delivery:
     """A message of ReceiveMessage's reply; TransientStoreError where it lacks a field."""
     system = message.get("Attributes") or {}
+    attributes = message.get("MessageAttributes")
     try:
         return Delivery(
-            message_id=str(message["MessageId"]),
-            receipt=str(message["ReceiptHandle"]),
-            body=str(message["Body"]),
-            attempt=int(system.get("ApproximateReceiveCount", 1)),
-            sent_at=int(system.get("SentTimestamp", 0)) / 1000,
-            group=str(system.get("MessageGroupId", "")),
-            attributes=tuple(_texts(message.get("MessageAttributes") or {})),
+            str(message["MessageId"]),
+            str(message["ReceiptHandle"]),
+            str(message["Body"]),
+            int(system.get("ApproximateReceiveCount", 1)),
+            int(system.get("SentTimestamp", 0)) / 1000,
+            str(system.get("MessageGroupId", "")),
+            tuple(_texts(attributes)) if attributes else (),
         )
     except (KeyError, ValueError) as error:
         raise TransientStoreError(f"SQS ReceiveMessage: a message without {error}") from None
