@@ -7,6 +7,7 @@ are big-endian, base64 (Google's ``x-goog-hash`` and S3's ``x-amz-checksum-*`` a
 from __future__ import annotations
 
 import base64
+import binascii
 import hashlib
 from collections.abc import AsyncIterator, Iterable
 from typing import Final
@@ -33,7 +34,7 @@ def encode_crc64nvme(value: int) -> str:
 
 def decode_crc(text: str) -> int:
     """Value of a base64 CRC; ValueError where it is not one."""
-    raw = base64.b64decode(text, validate=True)
+    raw = binascii.a2b_base64(text, strict_mode=True)
     if len(raw) not in (_CRC32C_BYTES, _CRC64_BYTES):
         raise ValueError(f"not a CRC: {text!r}")
     return int.from_bytes(raw, "big")
@@ -55,44 +56,51 @@ def combine_crc64nvme(parts: Iterable[tuple[int, int]]) -> int:
     return total
 
 
+def compare(one: Checksums, other: Checksums) -> tuple[bool, str | None]:
+    """Whether some algorithm is known to both sides, and the name of one they differ in."""
+    shared = False
+    if one.crc32c is not None and other.crc32c is not None:
+        if one.crc32c != other.crc32c:
+            return True, Digest.CRC32C.value
+        shared = True
+    if one.crc64nvme is not None and other.crc64nvme is not None:
+        if one.crc64nvme != other.crc64nvme:
+            return True, Digest.CRC64NVME.value
+        shared = True
+    if one.md5 is not None and other.md5 is not None:
+        if one.md5 != other.md5:
+            return True, Digest.MD5.value
+        shared = True
+    return shared, None
+
+
 def disagreement(one: Checksums, other: Checksums) -> str | None:
     """Name of an algorithm both sides know and differ in, or None."""
-    if _differ(one.crc32c, other.crc32c):
-        return Digest.CRC32C.value
-    if _differ(one.crc64nvme, other.crc64nvme):
-        return Digest.CRC64NVME.value
-    return Digest.MD5.value if _differ(one.md5, other.md5) else None
-
-
-def _differ(left: int | bytes | None, right: int | bytes | None) -> bool:
-    return left is not None and right is not None and left != right
+    return compare(one, other)[1]
 
 
 def agreement(one: Checksums, other: Checksums) -> bool:
     """True where some algorithm is known to both sides and none differs."""
-    shared = (
-        (one.crc32c is not None and other.crc32c is not None)
-        or (one.crc64nvme is not None and other.crc64nvme is not None)
-        or (one.md5 is not None and other.md5 is not None)
-    )
-    return shared and disagreement(one, other) is None
+    return compare(one, other) == (True, None)
 
 
 class Digester:
     """Feeds chunks to the wanted algorithms. CRC32C is always among them."""
 
-    __slots__ = ("_crc32c", "_crc64", "_md5", "_want_crc64", "length")
+    __slots__ = ("_crc32c", "_crc64", "_md5", "_sums", "_want_crc64", "length")
 
     def __init__(self, wanted: Iterable[Digest] = ()) -> None:
-        names = frozenset(wanted)
+        names = wanted if isinstance(wanted, frozenset) else frozenset(wanted)
         self._crc32c = 0
         self._crc64 = 0
         self._want_crc64 = Digest.CRC64NVME in names
         self._md5 = hashlib.md5(usedforsecurity=False) if Digest.MD5 in names else None
+        self._sums: Checksums | None = None
         self.length = 0
 
     def update(self, chunk: memoryview | bytes) -> None:
         """Take the next bytes in."""
+        self._sums = None
         self._crc32c = crt.crc32c(chunk, self._crc32c)
         if self._want_crc64:
             self._crc64 = crt.crc64nvme(chunk, self._crc64)
@@ -102,11 +110,13 @@ class Digester:
 
     def checksums(self) -> Checksums:
         """The values over everything taken in so far."""
-        return Checksums(
-            crc32c=self._crc32c,
-            crc64nvme=self._crc64 if self._want_crc64 else None,
-            md5=self._md5.digest() if self._md5 is not None else None,
-        )
+        if self._sums is None:
+            self._sums = Checksums(
+                self._crc32c,
+                self._crc64 if self._want_crc64 else None,
+                self._md5.digest() if self._md5 is not None else None,
+            )
+        return self._sums
 
 
 class DigestingStream:

@@ -66,6 +66,10 @@ class SourceStore(Protocol):
         """Describe the current version, or ``ref.version_id``. NotFound if there is none."""
         ...
 
+    async def current(self, ref: ObjectRef) -> Identity:
+        """A HEAD, but only what makes the version itself. NotFound as for ``head``."""
+        ...
+
     def open(
         self,
         ref: ObjectRef,

@@ -172,6 +172,11 @@ class MemoryStore:
         await self._before("head", ref)
         return self._find(ref).meta
 
+    async def current(self, ref: ObjectRef) -> Identity:
+        """A HEAD, but only what makes the version itself."""
+        await self._before("head", ref)
+        return self._find(ref).meta.identity
+
     @asynccontextmanager
     async def open(
         self,

@@ -9,13 +9,16 @@ write, and whoever died before its look has left its message in the queue.
 from __future__ import annotations
 
 import asyncio
-from typing import Final
+from collections.abc import Awaitable, Callable
+from typing import Final, TypeVar
 
 from sync.checksums import DigestingStream, disagreement
+from sync.engine.deadlines import Deadlines
 from sync.engine.integrity import Expected, whole_object
 from sync.engine.multipart import MultipartCopy
 from sync.engine.single import SourceGone, copy_single
-from sync.engine.transfer import Context, JobState, Written, mark_unanswered, shown
+from sync.engine.transfer import Context, JobState, Written, shown
+from sync.engine.versioning import current
 from sync.errors import (
     IntegrityError,
     JobTimedOut,
@@ -34,6 +37,9 @@ from sync.model import (
     TransferResult,
 )
 
+T = TypeVar("T")
+End = tuple[Outcome, Written | None, str]
+
 MAX_ROUNDS: Final = 8
 """Copies of one object in one job before it is given back: somebody rewrites it all the time."""
 
@@ -44,101 +50,98 @@ class Copier:
     def __init__(self, context: Context) -> None:
         self._context = context
         self._multipart = MultipartCopy(context)
+        self._deadlines = Deadlines(context.options.job_timeout, context.clock)
 
     async def run(self, job: TransferJob, state: JobState) -> TransferResult:
         """Do the job; raises an error of ``sync.errors`` where it could not be done."""
         clock = self._context.clock
         started_at, begun = clock.time(), clock.monotonic()
         self._context.check_key(job.destination)
-        outcome, written, reason = await self._within_time(job, state)
+        task = self._deadlines.enter(state, begun)
+        try:
+            do = self._remove if job.kind is JobKind.DELETE else self._converge
+            outcome, written, reason = await do(job, state)
+        except BaseException as error:
+            if self._deadlines.leave(task) and isinstance(error, asyncio.CancelledError):
+                limit = self._context.options.job_timeout
+                raise JobTimedOut(f"{job.source}: no progress in {limit:.0f} s") from error
+            raise
+        self._deadlines.leave(task)
+        seconds = clock.monotonic() - begun
         return TransferResult(
-            outcome=outcome,
-            job=job,
-            identity=written.identity if written else None,
+            outcome,
+            job,
+            written.identity if written else None,
             bytes_moved=state.bytes_moved,
-            seconds=clock.monotonic() - begun,
+            seconds=seconds,
             parts_sent=state.parts_sent,
             parts_reused=state.parts_reused,
-            rounds=max(1, state.rounds),
+            rounds=state.rounds or 1,
             crc32c=written.expected.checksums.crc32c if written else None,
             started_at=started_at,
-            finished_at=clock.time(),
+            finished_at=started_at + seconds,
             reason=reason,
         )
 
-    async def _within_time(
-        self, job: TransferJob, state: JobState
-    ) -> tuple[Outcome, Written | None, str]:
-        """``JobTimeout`` bounds the time without progress: every part that lands restarts it."""
-        limit = self._context.options.job_timeout
-        loop = asyncio.get_running_loop()
-        try:
-            async with asyncio.timeout(limit) as timer:
-                state.touch = lambda: timer.reschedule(loop.time() + limit)
-                if job.kind is JobKind.DELETE:
-                    return await self._remove(job, state)
-                return await self._converge(job, state)
-        except TimeoutError as error:
-            raise JobTimedOut(f"{job.source}: no progress in {limit:.0f} s") from error
-
     # --- copying ----------------------------------------------------------------------
 
-    async def _converge(
-        self, job: TransferJob, state: JobState
-    ) -> tuple[Outcome, Written | None, str]:
-        first = self._context.policy.first_read(job.source)
-        current, fresh = await self._first_look(job), False
+    async def _converge(self, job: TransferJob, state: JobState) -> End:
+        context = self._context
+        first, fresh = context.policy.first_read(job.source), False
+        meta = await self._look_if_large(job, job.size)
         for state.rounds in range(1, MAX_ROUNDS + 1):
             try:
-                written = await self._write(job, state, current, first, fresh=fresh)
-                await self._read_back(job, written)
+                written = await self._write(job, state, meta, first, fresh=fresh)
+                if context.options.verify_twice:
+                    await self._read_back(job, written)
             except SourceGone:
                 return await self._gone(job, state)
             except SourceChanged:
-                first, current = self._current(job), None
+                first, meta = current(job.source), None
                 continue
             except IntegrityError:
                 if fresh:
                     raise
                 fresh = True
                 continue
-            current = await self._look(job)
-            if current is None:
+            found = await self._look(job, context.source.current)
+            if found is None:
                 return await self._gone(job, state)
-            if current.identity == written.identity and await self._settled(job, state, written):
+            if found == written.identity and await self._settled(job, state, written):
                 return Outcome.COPIED, written, ""
-            first = self._current(job)
+            first = current(job.source)
+            meta = await self._look_if_large(job, found.size)
         raise SourceChanged(f"{job.source} changed {MAX_ROUNDS} times while it was being copied")
 
-    async def _first_look(self, job: TransferJob) -> ObjectMeta | None:
-        """A HEAD before the first read, but only where the message promises a large object."""
-        if job.size is None or job.size <= self._context.options.threshold:
+    async def _look_if_large(self, job: TransferJob, size: int | None) -> ObjectMeta | None:
+        """A HEAD before the first read, but only where a large object is to be expected."""
+        if size is None or size <= self._context.most_at_once:
             return None
-        return await self._look(job)
+        return await self._look(job, self._context.source.head)
 
     async def _write(
         self,
         job: TransferJob,
         state: JobState,
-        current: ObjectMeta | None,
+        meta: ObjectMeta | None,
         first: ObjectRef,
         *,
         fresh: bool,
     ) -> Written:
         """One copy of the current version, small or large as it proves to be."""
-        if current is None or current.size <= self._context.options.threshold:
+        if meta is None or meta.size <= self._context.most_at_once:
             small = await copy_single(self._context, job, state, first)
             if isinstance(small, Written):
                 return small
-            current = await self._look(job)
-            if current is None:
+            meta = await self._look(job, self._context.source.head)
+            if meta is None:
                 raise SourceGone(f"{job.source} is not there any more")
-        return await self._multipart.run(job, state, current, fresh=fresh)
+        return await self._multipart.run(job, state, meta, fresh=fresh)
 
     async def _read_back(self, job: TransferJob, written: Written) -> None:
         """ifVerifyMD5Twice: read the finished object from the destination and compare."""
         wanted = written.expected.checksums
-        if not self._context.options.verify_twice or wanted.crc32c is None:
+        if wanted.crc32c is None:
             return
 
         async def attempt(_last: SyncError | None) -> Checksums:
@@ -155,22 +158,21 @@ class Copier:
         if disagreement(found, wanted):
             raise IntegrityError(f"{job.destination}: reading it back gave other bytes")
 
-    async def _look(self, job: TransferJob) -> ObjectMeta | None:
-        """The source's current version; None where there is none."""
+    def _look(
+        self, job: TransferJob, ask: Callable[[ObjectRef], Awaitable[T]]
+    ) -> Awaitable[T | None]:
+        """``ask`` for the source's current version; None where there is none."""
+        ref = current(job.source)
 
-        async def attempt(_last: SyncError | None) -> ObjectMeta | None:
+        async def attempt(_last: SyncError | None) -> T | None:
             try:
-                return await self._context.source.head(self._current(job))
+                return await ask(ref)
             except NoSuchBucket:
                 raise
             except NotFound:
                 return None
 
-        return await self._context.retry.run(f"look at {job.source}", attempt)
-
-    @staticmethod
-    def _current(job: TransferJob) -> ObjectRef:
-        return ObjectRef(job.source.bucket, job.source.key)
+        return self._context.retry.run(job.source, attempt, doing="look at ")
 
     async def _settled(self, job: TransferJob, state: JobState, written: Written) -> bool:
         """A write without a reply may land late, on top of the good one: wait, look again."""
@@ -185,43 +187,37 @@ class Copier:
 
     # --- deleting ---------------------------------------------------------------------
 
-    async def _gone(self, job: TransferJob, state: JobState) -> tuple[Outcome, Written | None, str]:
+    async def _gone(self, job: TransferJob, state: JobState) -> End:
         if not self._context.options.sync_deletes:
             return Outcome.GONE, None, "the source object was deleted before it could be copied"
         return await self._remove(job, state)
 
-    async def _remove(
-        self, job: TransferJob, state: JobState
-    ) -> tuple[Outcome, Written | None, str]:
+    async def _remove(self, job: TransferJob, state: JobState) -> End:
         """Delete at the destination what is really gone at the source, and look afterwards."""
         if not self._context.options.sync_deletes:
             return Outcome.IGNORED, None, "SyncDeletes is off"
         if not await self._really_gone(job):
             return await self._exists_after_all(job, state)
         await self._delete(job, state)
-        if await self._look(job) is not None:
+        if await self._look(job, self._context.source.current) is not None:
             return await self._converge(job, state)
         if state.unknown_write:
             return await self._deleted_for_good(job, state)
         return Outcome.DELETED, None, ""
 
-    async def _exists_after_all(
-        self, job: TransferJob, state: JobState
-    ) -> tuple[Outcome, Written | None, str]:
+    async def _exists_after_all(self, job: TransferJob, state: JobState) -> End:
         """A delete event of an object that exists. An earlier attempt's delete may have landed
         late, on top of the newer object, so the destination is looked at before this is skipped.
         """
-        current = await self._look(job)
-        if current is not None:
-            own = whole_object(current.checksums) or Checksums()
-            expected = Expected(current.size, own, etag=current.identity.etag)
-            if await self._holds(job, Written(current.identity, expected)):
+        meta = await self._look(job, self._context.source.head)
+        if meta is not None:
+            own = whole_object(meta.checksums) or Checksums()
+            expected = Expected(meta.size, own, etag=meta.identity.etag)
+            if await self._holds(job, Written(meta.identity, expected)):
                 return Outcome.SKIPPED, None, "the source object exists, and so does its copy"
         return await self._converge(job, state)
 
-    async def _deleted_for_good(
-        self, job: TransferJob, state: JobState
-    ) -> tuple[Outcome, Written | None, str]:
+    async def _deleted_for_good(self, job: TransferJob, state: JobState) -> End:
         """A write or delete of this job got no reply and may take effect late: look once more."""
         await self._context.clock.sleep(self._context.options.late_write_grace)
         state.unknown_write = False
@@ -234,18 +230,21 @@ class Copier:
 
         async def attempt(_last: SyncError | None) -> bool:
             try:
-                async with self._context.source.open(self._current(job)):
+                async with self._context.source.open(current(job.source)):
                     return False
             except NoSuchBucket:
                 raise
             except NotFound:
                 return True
 
-        return await self._context.retry.run(f"look at {job.source}", attempt)
+        return await self._context.retry.run(job.source, attempt, doing="look at ")
 
     async def _delete(self, job: TransferJob, state: JobState) -> None:
         async def attempt(_last: SyncError | None) -> None:
-            delete = self._context.destination.delete(job.destination)
-            await mark_unanswered(state, None, delete)
+            try:
+                await self._context.destination.delete(job.destination)
+            except BaseException as error:
+                state.write_failed(error)
+                raise
 
-        await self._context.retry.run(f"delete {job.destination}", attempt)
+        await self._context.retry.run(job.destination, attempt, doing="delete ")

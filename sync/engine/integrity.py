@@ -6,7 +6,7 @@ import hashlib
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
-from sync.checksums import agreement, combine_crc32c, combine_crc64nvme, disagreement
+from sync.checksums import combine_crc32c, combine_crc64nvme, compare
 from sync.errors import IntegrityError
 from sync.model import Checksums, Digest, ObjectMeta, UploadedPart, WriteReceipt
 
@@ -36,15 +36,15 @@ class Expected:
     etag: str = ""
 
 
-def confirm(sent: Checksums, receipt: WriteReceipt, what: str) -> bool:
+def confirm(sent: Checksums, receipt: WriteReceipt, what: object) -> bool:
     """True where the reply proves the bytes, False where it proves nothing.
 
-    IntegrityError where it contradicts them.
+    IntegrityError where it contradicts them, naming ``what``.
     """
-    algorithm = disagreement(sent, receipt.checksums)
+    shared, algorithm = compare(sent, receipt.checksums)
     if algorithm:
         raise IntegrityError(f"{what}: the destination stored other bytes ({algorithm} differs)")
-    return agreement(sent, receipt.checksums)
+    return shared
 
 
 def combined(parts: Sequence[PartSum]) -> Checksums:
@@ -83,11 +83,10 @@ def md5_of(etag: str) -> bytes | None:
 
 def matches(found: ObjectMeta, expected: Expected) -> bool | None:
     """Does the destination's object equal what was written? None: no evidence either way."""
-    if found.size != expected.size or disagreement(found.checksums, expected.checksums):
+    shared, algorithm = compare(found.checksums, expected.checksums)
+    if found.size != expected.size or algorithm:
         return False
-    if agreement(found.checksums, expected.checksums):
-        return True
-    return _same_etag(found.identity.etag, expected)
+    return True if shared else _same_etag(found.identity.etag, expected)
 
 
 def _same_etag(etag: str, expected: Expected) -> bool | None:
@@ -106,7 +105,11 @@ def digests_for(source: Checksums, wanted: frozenset[Digest]) -> frozenset[Diges
 
 
 def whole_object(checksums: Checksums) -> Checksums | None:
-    """A source's checksums where they are of the object's bytes, else None."""
+    """A source's checksums where some are known that are of the object's bytes, else None."""
     if not checksums.full_object:
         return None
+    if checksums.crc32c is None and checksums.crc64nvme is None:
+        return None
+    if checksums.md5 is None:
+        return checksums
     return Checksums(crc32c=checksums.crc32c, crc64nvme=checksums.crc64nvme)

@@ -5,7 +5,7 @@ from __future__ import annotations
 from sync.engine.integrity import Expected, combined, composite_etag, matches, whole_object
 from sync.engine.opening import UploadOpener
 from sync.engine.parts import PartMover, Work
-from sync.engine.transfer import Context, JobState, Written, mark_unanswered, shown
+from sync.engine.transfer import Context, JobState, Written, shown
 from sync.errors import (
     IntegrityError,
     NoSuchUpload,
@@ -73,10 +73,13 @@ class MultipartCopy:
         parts = [part.uploaded for part in work.ordered]
 
         async def attempt(_last: SyncError | None) -> WriteReceipt:
-            write = destination.complete(work.upload, parts)
-            return await mark_unanswered(work.state, None, write)
+            try:
+                return await destination.complete(work.upload, parts)
+            except BaseException as error:
+                work.state.write_failed(error)
+                raise
 
-        return await self._context.retry.run(f"complete {work.job.destination}", attempt)
+        return await self._context.retry.run(work.job.destination, attempt, doing="complete ")
 
     async def _stands(self, work: Work, expected: Expected, *, proof_needed: bool) -> bool:
         """Does the destination show what was sent? Every part has been proven already, so a

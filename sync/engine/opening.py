@@ -58,7 +58,7 @@ class UploadOpener:
             context.observer.event("upload-begun", detail)
         if context.ledger:
             await context.ledger.started(job, work.record)
-        state.touch()
+        state.got_on_at = context.clock.monotonic()
         return work
 
     async def _create(self, job: TransferJob, meta: ObjectMeta, cut: TransferPlan) -> Upload:

@@ -5,11 +5,12 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Awaitable, Callable, Iterable, Iterator
 from dataclasses import dataclass, field
+from functools import partial
 from typing import Final, TypeVar
 
 from sync.checksums import DigestingStream
 from sync.engine.integrity import PartSum, md5_of
-from sync.engine.transfer import Context, JobState, send_buffered, send_verified
+from sync.engine.transfer import Context, JobState, proven, send_buffered
 from sync.engine.versioning import Pin
 from sync.errors import (
     NoSuchBucket,
@@ -28,9 +29,8 @@ from sync.model import (
     TransferPlan,
     Upload,
     UploadedPart,
-    WriteReceipt,
 )
-from sync.ports import ByteStream, UploadRecord
+from sync.ports import UploadRecord
 
 _NOTE_EVERY: Final = 5.0
 """Seconds between two notes of progress in the ledger."""
@@ -130,18 +130,15 @@ class PartMover:
         work.sums[spec.number] = await self._context.retry.run(what, attempt)
         work.state.parts_sent += 1
         work.state.bytes_moved += spec.length
-        work.state.touch()
-        if self._context.clock.monotonic() - work.noted_at >= _NOTE_EVERY:
+        work.state.got_on_at = now = self._context.clock.monotonic()
+        if now - work.noted_at >= _NOTE_EVERY:
             await self.note_progress(work)
 
     async def _relay(self, work: Work, spec: PartSpec, *, buffered: bool) -> PartSum:
         context = self._context
         wanted = work.digests | {Digest.MD5} if buffered else work.digests
-
-        async def send(body: ByteStream, md5: bytes | None) -> WriteReceipt:
-            put = context.destination.put_part
-            return await put(work.upload, spec.number, body, content_md5=md5)
-
+        send = partial(context.destination.put_part, work.upload, spec.number)
+        what = f"{work.job.destination} part {spec.number}"
         try:
             opened = context.source.open(
                 work.pin.ref, if_match=work.pin.if_match, byte_range=(spec.offset, spec.last)
@@ -149,9 +146,11 @@ class PartMover:
             async with opened as read:
                 _same_version(read.meta.identity, work.identity)
                 stream = DigestingStream(read.body, wanted)
-                way = send_buffered if buffered else send_verified
-                what = f"{work.job.destination} part {spec.number}"
-                receipt, sums = await way(context, stream, send, what)
+                if buffered:
+                    receipt, sums = await send_buffered(context, stream, send, what)
+                else:
+                    receipt = await send(stream)
+                    sums = proven(context, stream, receipt, what)
         except NoSuchUpload:
             raise
         except NoSuchBucket:

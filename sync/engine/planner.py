@@ -23,11 +23,16 @@ def usable_parts(dialect: Dialect) -> int:
     return dialect.max_parts - 1
 
 
+def most_at_once(threshold: int, dialect: Dialect) -> int:
+    """The most bytes that are written with one PUT."""
+    return min(threshold, dialect.max_single_put, dialect.max_object)
+
+
 def plan(size: int, *, threshold: int, chunk: int, dialect: Dialect) -> TransferPlan:
     """Decide how ``size`` bytes are written. ObjectTooLarge where they cannot be."""
     if size > dialect.max_object:
         raise ObjectTooLarge(_too_large(size, dialect))
-    if size <= min(threshold, dialect.max_single_put):
+    if size <= most_at_once(threshold, dialect):
         return TransferPlan(size, 0)
     part_size = max(chunk, dialect.min_part)
     if size // part_size + 1 > usable_parts(dialect):

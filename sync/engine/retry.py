@@ -47,8 +47,17 @@ class Retry:
         self._clock = clock
         self._observer = observer
 
-    async def run(self, what: str, attempt: Callable[[SyncError | None], Awaitable[T]]) -> T:
-        """Call ``attempt`` with the error of the try before (None at first)."""
+    async def run(
+        self,
+        what: object,
+        attempt: Callable[[SyncError | None], Awaitable[T]],
+        *,
+        doing: str = "",
+    ) -> T:
+        """Call ``attempt`` with the error of the try before (None at first).
+
+        The text of ``doing`` and ``what`` names it to the observer, and is made only then.
+        """
         last: SyncError | None = None
         for number in range(self._retries + 1):
             try:
@@ -59,7 +68,7 @@ class Retry:
                 if not self._again(error, last, number):
                     raise
                 last = error
-            await self._pause(what, last, number)
+            await self._pause(f"{doing}{what}", last, number)
         raise AssertionError("unreachable")  # pragma: no cover
 
     def _again(self, error: SyncError, last: SyncError | None, number: int) -> bool:

@@ -2,37 +2,30 @@
 
 from __future__ import annotations
 
-from contextlib import AsyncExitStack
+from collections.abc import Awaitable
+from functools import partial
 
 from sync.checksums import DigestingStream
 from sync.engine.integrity import Expected, digests_for, whole_object
-from sync.engine.planner import plan
-from sync.engine.transfer import (
-    Context,
-    JobState,
-    Written,
-    mark_unanswered,
-    send_buffered,
-    send_verified,
-)
+from sync.engine.transfer import Context, JobState, Written, proven, send_buffered
 from sync.errors import (
     NoSuchBucket,
     NotFound,
     SourceChanged,
     SyncError,
 )
-from sync.model import Digest, ObjectMeta, ObjectRef, TransferJob, WriteReceipt
-from sync.ports import ByteStream, SourceRead
+from sync.model import Digest, ObjectMeta, ObjectRef, TransferJob
+from sync.ports import SourceRead
 
 
 class SourceGone(SyncError):
     """There is no current object under this key at the source."""
 
 
-async def copy_single(
+def copy_single(
     context: Context, job: TransferJob, state: JobState, first: ObjectRef
-) -> Written | ObjectMeta:
-    """Copy in one relay; returns the object's description instead where it must be cut.
+) -> Awaitable[Written | ObjectMeta]:
+    """Copy in one relay; gives the object's description instead where it must be cut.
 
     SourceGone where there is no such object, SourceChanged where ``first`` names a version
     that is gone.
@@ -40,43 +33,46 @@ async def copy_single(
 
     async def attempt(last: SyncError | None) -> Written | ObjectMeta:
         buffered = context.must_buffer(last)
-        async with context.slots, AsyncExitStack() as stack:
-            read = await _open(context, stack, first)
-            return await _write(context, job, state, read, buffered=buffered)
+        read: SourceRead | None = None
+        async with context.slots:
+            try:
+                async with context.source.open(first) as read:
+                    if read.meta.size > context.most_at_once:
+                        return read.meta
+                    return await _relay(context, job, state, read, buffered=buffered)
+            except NotFound as error:
+                if read is not None or isinstance(error, NoSuchBucket):
+                    raise
+                raise _missing(first) from error
 
-    return await context.retry.run(str(job.source), attempt)
-
-
-async def _open(context: Context, stack: AsyncExitStack, first: ObjectRef) -> SourceRead:
-    try:
-        return await stack.enter_async_context(context.source.open(first))
-    except NoSuchBucket:
-        raise
-    except NotFound as error:
-        if first.version_id:
-            raise SourceChanged(f"{first}: the message's version is gone") from error
-        raise SourceGone(f"{first} is not there any more") from error
+    return context.retry.run(job.source, attempt)
 
 
-async def _write(
+def _missing(first: ObjectRef) -> SyncError:
+    if first.version_id:
+        return SourceChanged(f"{first}: the message's version is gone")
+    return SourceGone(f"{first} is not there any more")
+
+
+async def _relay(
     context: Context, job: TransferJob, state: JobState, read: SourceRead, *, buffered: bool
-) -> Written | ObjectMeta:
-    meta, options, dialect = read.meta, context.options, context.destination.dialect
-    cut = plan(meta.size, threshold=options.threshold, chunk=options.chunk, dialect=dialect)
-    if cut.multipart:
-        return meta
+) -> Written:
+    meta, destination = read.meta, context.destination
     headers = await context.headers(job, meta)
-    wanted = digests_for(meta.checksums, dialect.digests)
+    wanted = digests_for(meta.checksums, destination.dialect.digests)
     if buffered:
         wanted |= {Digest.MD5}
     stream = DigestingStream(read.body, wanted, expected=whole_object(meta.checksums))
-
-    async def send(body: ByteStream, md5: bytes | None) -> WriteReceipt:
-        put = context.destination.put(job.destination, body, headers, content_md5=md5)
-        return await mark_unanswered(state, stream, put)
-
-    way = send_buffered if buffered else send_verified
-    receipt, sums = await way(context, stream, send, str(job.destination))
+    send = partial(destination.put, job.destination, headers=headers)
+    try:
+        if buffered:
+            receipt, sums = await send_buffered(context, stream, send, job.destination)
+        else:
+            receipt = await send(stream)
+            sums = proven(context, stream, receipt, job.destination)
+    except BaseException as error:
+        state.write_failed(error, in_full=stream.complete)
+        raise
     state.bytes_moved += meta.size
     context.slots.moved(meta.size)
     return Written(meta.identity, Expected(meta.size, sums, etag=receipt.etag))

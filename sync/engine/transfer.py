@@ -5,12 +5,13 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass, field, replace
-from typing import TypeVar
+from functools import lru_cache
 
 from sync.checksums import BytesStream, DigestingStream
 from sync.engine.budget import Budget
 from sync.engine.integrity import Expected, confirm, matches
 from sync.engine.options import CopyOptions
+from sync.engine.planner import most_at_once
 from sync.engine.retry import Retry
 from sync.engine.versioning import VersionPolicy
 from sync.errors import (
@@ -30,19 +31,19 @@ from sync.model import (
     TransferJob,
     WriteReceipt,
 )
-from sync.ports import ByteStream, Clock, DestinationStore, JobLedger, SourceStore, TransferObserver
+from sync.ports import Clock, DestinationStore, JobLedger, SourceStore, TransferObserver
 
-T = TypeVar("T")
 _BUFFERED_AT_ONCE = 2
 
 
-@dataclass(slots=True)
+@dataclass(slots=True, eq=False)
 class JobState:
     """What a running job has to remember about itself.
 
     ``unanswered``: a write had been sent in full when the job was cut short; its lease must
     not be given back early. ``unknown_write``: a write of this job got no reply and may land
-    late. ``touch`` is called whenever the job gets on, to put off its time-out.
+    late. ``got_on_at``: when the job last got on, which puts off its time-out; as ``begun``, on
+    the monotonic clock.
     """
 
     begun: float = 0.0
@@ -52,7 +53,17 @@ class JobState:
     parts_sent: int = 0
     parts_reused: int = 0
     rounds: int = 0
-    touch: Callable[[], None] = field(default=lambda: None)
+    got_on_at: float = 0.0
+
+    def write_failed(self, error: BaseException, *, in_full: bool = True) -> None:
+        """Remember a write or delete that changes what is visible, where its outcome is unknown.
+
+        ``in_full``: all of it may have been sent when ``error`` came.
+        """
+        if isinstance(error, asyncio.CancelledError):
+            self.unanswered = in_full
+        elif isinstance(error, OutcomeUnknown):
+            self.unknown_write = True
 
 
 @dataclass(frozen=True, slots=True)
@@ -74,7 +85,9 @@ class Proof:
 
 @dataclass(frozen=True, slots=True)
 class Context:
-    """Everything a writer needs; made once per worker. ``slots`` is the budget of relays."""
+    """Everything a writer needs; made once per worker. ``slots`` is the budget of relays;
+    ``most_at_once`` the size up to which an object is written with one PUT.
+    """
 
     source: SourceStore
     destination: DestinationStore
@@ -87,6 +100,8 @@ class Context:
     policy: VersionPolicy = field(init=False)
     buffers: asyncio.Semaphore = field(init=False)
     proof: Proof = field(default_factory=Proof)
+    most_at_once: int = field(init=False)
+    _class_to_write: Callable[[str], str] = field(init=False, repr=False)
 
     def __post_init__(self) -> None:
         options = self.options
@@ -101,6 +116,9 @@ class Context:
         object.__setattr__(self, "retry", retry)
         object.__setattr__(self, "policy", policy)
         object.__setattr__(self, "buffers", asyncio.Semaphore(_BUFFERED_AT_ONCE))
+        at_once = most_at_once(options.threshold, self.destination.dialect)
+        object.__setattr__(self, "most_at_once", at_once)
+        object.__setattr__(self, "_class_to_write", lru_cache(64)(options.storage_class))
 
     @property
     def parts_at_a_time(self) -> int:
@@ -130,9 +148,10 @@ class Context:
         if options.copy_tags and self.destination.dialect.has_tags:
             ref = replace(job.source, version_id=meta.identity.version_id)
             tagging = await self.source.tagging(ref)
-        return replace(
-            kept, storage_class=options.storage_class(kept.storage_class), tagging=tagging
-        )
+        storage_class = self._class_to_write(kept.storage_class)
+        if storage_class == kept.storage_class and tagging == kept.tagging:
+            return kept
+        return replace(kept, storage_class=storage_class, tagging=tagging)
 
 
 def _provenance(identity: Identity) -> tuple[tuple[str, str], ...]:
@@ -142,38 +161,37 @@ def _provenance(identity: Identity) -> tuple[tuple[str, str], ...]:
     return tuple(pairs)
 
 
-Send = Callable[[ByteStream, bytes | None], Awaitable[WriteReceipt]]
+def proven(
+    context: Context, stream: DigestingStream, receipt: WriteReceipt, what: object
+) -> Checksums:
+    """The checksums of what was sent, once the reply's are found to agree.
 
-
-async def send_verified(
-    context: Context, stream: DigestingStream, send: Send, what: str
-) -> tuple[WriteReceipt, Checksums]:
-    """Send a stream and compare the reply's checksum. IntegrityError (retryable) where it
-    differs; `Unproven` where the reply has none to compare, so that the caller sends the
-    bytes again with a Content-MD5 that the store itself checks.
+    IntegrityError (retryable) where they differ; `Unproven` where the reply has none to
+    compare, so that the caller sends the bytes again with a Content-MD5 that the store checks.
     """
-    receipt = await send(stream, None)
     sums = stream.digester.checksums()
     if not confirm(sums, receipt, what):
         context.proof.missing = True
-        context.observer.event("no-checksum-in-replies", {"destination": what})
+        context.observer.event("no-checksum-in-replies", {"destination": str(what)})
         raise Unproven(f"{what}: the reply carried no checksum to compare")
-    return receipt, sums
+    return sums
 
 
 async def send_buffered(
-    context: Context, stream: DigestingStream, send: Send, what: str
+    context: Context,
+    stream: DigestingStream,
+    send: Callable[..., Awaitable[WriteReceipt]],
+    what: object,
 ) -> tuple[WriteReceipt, Checksums]:
-    """Read the bytes into memory and send them with their Content-MD5, which the store checks.
-
-    At most two such buffers exist at once in a process.
+    """Read the bytes into memory and send them with their Content-MD5, which the store checks:
+    ``send(body, content_md5=...)``. At most two such buffers exist at once in a process.
     """
     async with context.buffers:
         data = bytearray()
         async for chunk in stream:
             data += chunk
         sums = stream.digester.checksums()
-        receipt = await send(BytesStream(memoryview(data)), sums.md5)
+        receipt = await send(BytesStream(memoryview(data)), content_md5=sums.md5)
     # The store's ETag may be no MD5 at all; its own check of Content-MD5 stands instead.
     confirm(replace(sums, md5=None), receipt, what)
     return receipt, sums
@@ -197,20 +215,4 @@ async def shown(context: Context, ref: ObjectRef, expected: Expected) -> bool | 
             return False
         return matches(found, expected)
 
-    return await context.retry.run(f"verify {ref}", attempt)
-
-
-async def mark_unanswered(
-    state: JobState, stream: DigestingStream | None, write: Awaitable[T]
-) -> T:
-    """Await a write or delete that changes what is visible; remember it where its outcome is
-    unknown.
-    """
-    try:
-        return await write
-    except asyncio.CancelledError:
-        state.unanswered = stream is None or stream.complete
-        raise
-    except OutcomeUnknown:
-        state.unknown_write = True
-        raise
+    return await context.retry.run(ref, attempt, doing="verify ")

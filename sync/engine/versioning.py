@@ -29,6 +29,11 @@ from sync.model import Identity, ObjectRef
 _NO_PIN: Final = frozenset({None, "", "null"})
 
 
+def current(ref: ObjectRef) -> ObjectRef:
+    """The object's current version, whatever version ``ref`` names."""
+    return ref if ref.version_id is None else ObjectRef(ref.bucket, ref.key)
+
+
 @dataclass(frozen=True, slots=True)
 class Pin:
     """Makes sure that further reads see the same version: a version id or an ETag."""
@@ -48,10 +53,10 @@ class VersionPolicy:
         """What to ask for before anything is known: the hinted version, or the current one."""
         if self.read_by_version and not self.update_version and hint.version_id:
             return hint
-        return ObjectRef(hint.bucket, hint.key)
+        return current(hint)
 
     def pin(self, ref: ObjectRef, identity: Identity) -> Pin:
         """Pin further reads of ``ref`` to ``identity``."""
         if self.read_by_version and identity.version_id not in _NO_PIN:
             return Pin(ObjectRef(ref.bucket, ref.key, identity.version_id))
-        return Pin(ObjectRef(ref.bucket, ref.key), if_match=identity.etag)
+        return Pin(current(ref), if_match=identity.etag)
