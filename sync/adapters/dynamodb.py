@@ -16,7 +16,7 @@ from uuid import uuid4
 
 from sync.adapters.aws_errors import Service
 from sync.adapters.aws_json import HttpClient, JsonApi, Retries
-from sync.adapters.ledger_batch import RowBatcher, Rows
+from sync.adapters.ledger_batch import RowBatcher
 from sync.adapters.ledger_rows import (
     OF_THE_LAST_END,
     UNFINISHED,
@@ -37,8 +37,8 @@ from sync.adapters.ledger_rows import (
     text_set,
     upload_values,
     version_values,
-    whole_row,
 )
+from sync.adapters.ledger_text import put_request, whole_row
 from sync.adapters.ledger_update import Update
 from sync.errors import ConfigError, PreconditionFailed, RequestRefused, SyncError, Throttled
 from sync.model import ObjectRef, Outcome, TransferJob, TransferResult
@@ -203,8 +203,7 @@ class DynamoLedger:
         if multipart is not None or result.outcome not in _AT_DESTINATION:
             await self._update(key, self._end(result))
             return
-        row = whole_row(result, instance=self._instance) | self._expiry(result)
-        await self._batcher.add(key, row)
+        await self._batcher.add(key, whole_row(result, instance=self._instance, keep=self._keep))
 
     async def flush(self) -> None:
         """Store whatever is queued. Errors go to those whose ``finished`` is waiting."""
@@ -281,7 +280,7 @@ class DynamoLedger:
         item = (await self._api.call("GetItem", request)).get("Item")
         return item if isinstance(item, dict) else {}
 
-    async def _store(self, rows: Rows) -> Mapping[str, SyncError]:
+    async def _store(self, rows: Mapping[str, str]) -> Mapping[str, SyncError]:
         try:
             return await self._store_together(rows)
         except RequestRefused as error:
@@ -293,14 +292,13 @@ class DynamoLedger:
             failed |= await self._store({key: row})
         return failed
 
-    async def _store_together(self, rows: Rows) -> Mapping[str, SyncError]:
+    async def _store_together(self, rows: Mapping[str, str]) -> Mapping[str, SyncError]:
         left = dict(rows)
         error: SyncError = Throttled("DynamoDB BatchWriteItem: the table takes no more rows now")
         for failures in range(1, self._api.retries.attempts + 1):
-            puts = [{"PutRequest": {"Item": row}} for row in left.values()]
             try:
                 reply = await self._api.call(
-                    "BatchWriteItem", {"RequestItems": {self._table: puts}}
+                    "BatchWriteItem", put_request(self._table, left.values())
                 )
             except RequestRefused:
                 raise

@@ -4,21 +4,21 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Awaitable, Callable, Mapping
-from dataclasses import dataclass, field
 from itertools import islice
-from typing import Any, Final
+from typing import Final, Generic, TypeVar
 
 from sync.errors import SyncError, TransientStoreError
 
-Row = Mapping[str, Any]
-Rows = Mapping[str, Row]
+Row = TypeVar("Row")
 _BATCH: Final = 25
 
 
-@dataclass(slots=True)
-class _Waiting:
-    row: Row
-    callers: list[asyncio.Future[None]] = field(default_factory=list)
+class _Waiting(Generic[Row]):
+    __slots__ = ("callers", "row")
+
+    def __init__(self, row: Row, caller: asyncio.Future[None]) -> None:
+        self.row = row
+        self.callers = [caller]
 
     def settle(self, error: SyncError | None) -> None:
         for caller in self.callers:
@@ -31,7 +31,7 @@ class _Waiting:
                 caller.set_exception(error)
 
 
-class RowBatcher:
+class RowBatcher(Generic[Row]):
     """Collects rows by key and stores them 25 at a time, at most ``linger`` seconds late.
 
     ``store`` takes rows by key and returns the errors by key of those it could not store; it
@@ -42,14 +42,14 @@ class RowBatcher:
     def __init__(
         self,
         *,
-        store: Callable[[Rows], Awaitable[Mapping[str, SyncError]]],
+        store: Callable[[Mapping[str, Row]], Awaitable[Mapping[str, SyncError]]],
         linger: float = 0.1,
         at_once: int = 8,
     ) -> None:
         self._store = store
         self._linger = linger
         self._at_once = at_once
-        self._pending: dict[str, _Waiting] = {}
+        self._pending: dict[str, _Waiting[Row]] = {}
         self._under_way: set[str] = set()
         self._tasks: set[asyncio.Task[None]] = set()
         self._timer: asyncio.TimerHandle | None = None
@@ -58,10 +58,14 @@ class RowBatcher:
     async def add(self, key: str, row: Row) -> None:
         """Returns when the row, or a newer one with its key, is stored; raises its error."""
         caller = asyncio.get_running_loop().create_future()
-        waiting = self._pending.setdefault(key, _Waiting(row))
-        waiting.row = row
-        waiting.callers.append(caller)
-        self._pump()
+        waiting = self._pending.get(key)
+        if waiting is None:
+            self._pending[key] = _Waiting(row, caller)
+        else:
+            waiting.row = row
+            waiting.callers.append(caller)
+        if self._due or self._timer is None or len(self._pending) >= _BATCH:
+            self._pump()
         await caller
 
     async def flush(self) -> None:
@@ -82,7 +86,7 @@ class RowBatcher:
         elif self._timer is None and not self._due:
             self._timer = asyncio.get_running_loop().call_later(self._linger, self._expire)
 
-    def _take(self) -> dict[str, _Waiting]:
+    def _take(self) -> dict[str, _Waiting[Row]]:
         free = list(islice((key for key in self._pending if key not in self._under_way), _BATCH))
         if not free or (len(free) < _BATCH and not self._due):
             return {}
@@ -103,7 +107,7 @@ class RowBatcher:
         self._tasks.discard(task)
         self._pump()
 
-    async def _run(self, batch: dict[str, _Waiting]) -> None:
+    async def _run(self, batch: dict[str, _Waiting[Row]]) -> None:
         # Stands only where the task itself is broken off: then nothing is known to be stored.
         failed: Mapping[str, SyncError] = dict.fromkeys(
             batch, TransientStoreError("writing to the ledger was broken off")

@@ -8,10 +8,12 @@ Attribute names and types of the original table are kept as they were; what 3GSy
 from __future__ import annotations
 
 import base64
+import math
 import time
 from collections.abc import Mapping
 from dataclasses import dataclass
 from decimal import Decimal, InvalidOperation
+from functools import lru_cache
 from typing import Any, Final
 
 from sync.checksums import encode_crc32c
@@ -52,7 +54,12 @@ def text(value: str) -> Attribute:
 
 def number(value: float) -> Attribute:
     """A number, with at most three decimals."""
-    return {"N": str(value if isinstance(value, int) else round(value, 3))}
+    return {"N": decimal(value)}
+
+
+def decimal(value: float) -> str:
+    """A number as DynamoDB reads it, with at most three decimals."""
+    return str(value if isinstance(value, int) else round(value, 3))
 
 
 def text_set(*values: str) -> Attribute:
@@ -62,7 +69,12 @@ def text_set(*values: str) -> Attribute:
 
 def clock_text(at: float) -> str:
     """A time as the original wrote it, in UTC: ``Sat Nov 21 13:34:26 2026``."""
-    return time.asctime(time.gmtime(at))
+    return _clock_text(math.floor(at))
+
+
+@lru_cache(maxsize=256)  # many rows end in the same second
+def _clock_text(second: int) -> str:
+    return time.asctime(time.gmtime(second))
 
 
 def job_status(result: TransferResult) -> str:
@@ -140,10 +152,15 @@ def end_values(result: TransferResult) -> Item:
         "endTime_f": text(clock_text(result.finished_at)),
         "outcome": text(result.outcome.value),
     }
-    why = (result.reason or result.error)[:_REASON_LENGTH]
-    if why:
-        values["reason"] = text(why.encode("utf-8", "replace").decode("utf-8"))
+    if why := reason_of(result):
+        values["reason"] = text(why)
     return values
+
+
+def reason_of(result: TransferResult) -> str:
+    """Why a job ended as it did, short enough for a row; "" where nothing is to be said."""
+    why = (result.reason or result.error)[:_REASON_LENGTH]
+    return why if why.isascii() else why.encode("utf-8", "replace").decode("utf-8")
 
 
 def version_values(result: TransferResult) -> Item:
@@ -154,22 +171,6 @@ def version_values(result: TransferResult) -> Item:
     if result.crc32c is not None:
         values["crc32c"] = text(encode_crc32c(result.crc32c))
     return values
-
-
-def whole_row(result: TransferResult, *, instance: str) -> Item:
-    """A finished transfer's row, complete in itself."""
-    row: Item = {
-        "Key": text(row_key(result.job.source)),
-        "instanceID": text_set(instance),
-        "tryTimes": number(result.rounds),
-        "firstTime": number(int(result.started_at)),
-        "startTime_f": text_set(clock_text(result.started_at)),
-        "lastTimeProgress": number(100),
-        "jobStatus": text_set(job_status(result)),
-        **destination_values(result.job),
-        **end_values(result),
-    }
-    return row | version_values(result)
 
 
 def read_upload(item: Mapping[str, Attribute]) -> UploadRecord | None:

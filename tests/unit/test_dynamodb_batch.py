@@ -6,10 +6,11 @@ from typing import Any
 
 import pytest
 
-from sync.adapters.ledger_batch import RowBatcher, Rows
+from sync.adapters.ledger_batch import RowBatcher
 from sync.errors import SyncError, Throttled, TransientStoreError
 
 NEVER = 3600.0
+Rows = Mapping[str, Any]
 
 
 class Table:

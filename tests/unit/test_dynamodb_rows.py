@@ -2,6 +2,7 @@ from __future__ import annotations
 
 import base64
 import json
+import time
 from dataclasses import replace
 from typing import Any
 
@@ -10,6 +11,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from sync.adapters.ledger_rows import (
+    destination_values,
+    end_values,
     job_status,
     pack_parts,
     progress,
@@ -17,8 +20,9 @@ from sync.adapters.ledger_rows import (
     read_upload,
     unpack_parts,
     upload_values,
-    whole_row,
+    version_values,
 )
+from sync.adapters.ledger_text import put_request, whole_row
 from sync.model import Identity, JobKind, ObjectRef, Outcome, TransferJob, TransferResult
 from sync.ports import UploadRecord
 
@@ -150,7 +154,7 @@ def test_an_upload_with_unreadable_checksums_proves_no_part() -> None:
 
 
 def test_a_finished_row_has_the_original_names_and_types() -> None:
-    row = whole_row(RESULT, instance="i-1")
+    row = json.loads(whole_row(RESULT, instance="i-1"))
     assert row == {
         "Key": {"S": "src/a//b"},
         "instanceID": {"SS": ["i-1"]},
@@ -176,13 +180,70 @@ def test_a_finished_row_has_the_original_names_and_types() -> None:
 def test_a_usual_row_costs_one_write_unit() -> None:
     source = ObjectRef("a-source-bucket", "k" * 200)
     job = replace(JOB, source=source, destination=ObjectRef("a-bucket", "k" * 200))
-    row = whole_row(replace(RESULT, job=job), instance="i-0123456789abcdef0")
+    row = json.loads(whole_row(replace(RESULT, job=job), instance="i-0123456789abcdef0"))
     size = sum(len(n) + len("".join(map(str, v.values()))) for n, v in row.items())
     assert size < 1024
 
 
+TEXTS = st.text() | st.text(alphabet='"\\\n\x00\x7f/é😀{}%,:')
+
+
+@given(
+    key=TEXTS,
+    instance=TEXTS,
+    reason=TEXTS,
+    outcome=st.sampled_from([Outcome.COPIED, Outcome.SKIPPED, Outcome.DELETED]),
+    identity=st.none() | st.builds(Identity, TEXTS, st.integers(0, 5 * 2**40), st.none() | TEXTS),
+    crc32c=st.none() | st.integers(0, 2**32 - 1),
+    seconds=st.floats(0, 1e6),
+    at=st.floats(0, 4e9),
+)
+def test_whatever_is_in_a_row_comes_out_of_its_text(
+    *,
+    key: str,
+    instance: str,
+    reason: str,
+    outcome: Outcome,
+    identity: Identity | None,
+    crc32c: int | None,
+    seconds: float,
+    at: float,
+) -> None:
+    job = TransferJob(JobKind.COPY, ObjectRef("s", key), ObjectRef("d", f"p/{key}"))
+    result = TransferResult(
+        outcome,
+        job,
+        identity=identity,
+        reason=reason,
+        crc32c=crc32c,
+        seconds=seconds,
+        started_at=at,
+        finished_at=at + seconds,
+    )
+    row = json.loads(whole_row(result, instance=instance, keep=10.0))
+    known = destination_values(job) | end_values(result) | version_values(result)
+    assert {name: row.pop(name) for name in known} == known
+    assert row == {
+        "Key": {"S": f"s/{key}"},
+        "instanceID": {"SS": [instance]},
+        "tryTimes": {"N": "1"},
+        "firstTime": {"N": str(int(at))},
+        "startTime_f": {"SS": [time.asctime(time.gmtime(at))]},
+        "lastTimeProgress": {"N": "100"},
+        "jobStatus": {"SS": ["DONE"]},
+        "expireAt": {"N": str(int(at + seconds + 10.0))},
+    }
+
+
+def test_rows_are_put_together() -> None:
+    row = whole_row(RESULT, instance="i")
+    puts = [{"PutRequest": {"Item": json.loads(row)}}]
+    assert json.loads(put_request('a"table', [row])) == {"RequestItems": {'a"table': puts}}
+    assert json.loads(put_request("t", [row] * 3)) == {"RequestItems": {"t": puts * 3}}
+
+
 def test_a_deleted_object_has_no_version() -> None:
-    row = whole_row(replace(RESULT, outcome=Outcome.DELETED), instance="i")
+    row = json.loads(whole_row(replace(RESULT, outcome=Outcome.DELETED), instance="i"))
     assert not {"versionId", "etag", "Size", "crc32c"} & set(row)
     assert row["jobStatus"] == {"SS": ["DONE"]}
 
