@@ -29,7 +29,7 @@ from sync.engine.transfer import Context, JobState, Written
 from sync.model import JobKind, ObjectRef, TransferJob
 from sync.telemetry.observers import LogObserver
 from sync.wiring import connections, copy_options, open_stores
-from sync.worker import loop_factory
+from sync.worker import loop_factory, rest_the_collector
 
 
 class Mover:
@@ -113,6 +113,7 @@ def main() -> None:
     parser.add_argument("--prefix", required=True)
     parser.add_argument("--path", choices=("relay", "job"), default="relay")
     given = parser.parse_args()
+    rest_the_collector()
     with asyncio.Runner(loop_factory=loop_factory()) as runner:
         copied = runner.run(move(given))
     print(copied)

@@ -33,9 +33,6 @@ _MD5_HEX: Final = re.compile(r"[0-9a-fA-F]{32}")
 _CONTENT_RANGE: Final = re.compile(r"bytes (\d+)-(\d+)/(\d+)")
 _GOOG_HASH: Final = re.compile(r"(crc32c|md5)=([A-Za-z0-9+/]+=*)")
 _MD5_BYTES: Final = 16
-_CHECKSUM_HEADERS: Final = frozenset(
-    ("x-goog-hash", "x-amz-checksum-crc32c", "x-amz-checksum-crc64nvme", "x-amz-checksum-type")
-)
 _NO_CHECKSUMS: Final = Checksums()
 
 
@@ -95,21 +92,19 @@ def _metadata(headers: Mapping[str, str]) -> tuple[tuple[str, str], ...]:
 
 def stored_checksums(headers: Mapping[str, str]) -> Checksums:
     """Checksums a reply states outright; a checksum of checksums is left out and marked."""
-    if _CHECKSUM_HEADERS.isdisjoint(headers):
-        return _NO_CHECKSUMS
-    google = dict(_GOOG_HASH.findall(headers.get("x-goog-hash", "")))
-    md5 = _md5(google.get("md5", ""))
-    crc32c = _crc(google.get("crc32c", ""))
+    google = headers.get("x-goog-hash")
     own32 = headers.get("x-amz-checksum-crc32c", "")
     own64 = headers.get("x-amz-checksum-crc64nvme", "")
-    composite = headers.get("x-amz-checksum-type", "").upper() == "COMPOSITE"
-    if composite or "-" in own32 or "-" in own64:
-        return Checksums(crc32c=crc32c, md5=md5, full_object=False)
-    return Checksums(
-        crc32c=crc32c if crc32c is not None else _crc(own32),
-        crc64nvme=_crc(own64),
-        md5=md5,
-    )
+    kind = headers.get("x-amz-checksum-type", "")
+    crc32c = md5 = None
+    if google is not None:
+        named = dict(_GOOG_HASH.findall(google))
+        md5, crc32c = _md5(named.get("md5", "")), _crc(named.get("crc32c", ""))
+    elif not (own32 or own64 or kind):
+        return _NO_CHECKSUMS
+    if kind.upper() == "COMPOSITE" or "-" in own32 or "-" in own64:
+        return Checksums(crc32c, None, md5, full_object=False)
+    return Checksums(_crc(own32) if crc32c is None else crc32c, _crc(own64), md5)
 
 
 def _crc(text: str) -> int | None:

@@ -1,11 +1,11 @@
-"""Chunked bodies, decoded by the parser that also reads heads."""
+"""Chunked bodies, decoded by llhttp."""
 
 from __future__ import annotations
 
 import httptools
 
 from sync.wire.errors import Broken
-from sync.wire.head import MAX_HEAD, feed
+from sync.wire.head import MAX_HEAD
 
 
 class ChunkedBody:
@@ -22,11 +22,11 @@ class ChunkedBody:
         self.ended = False
         self.extra = False
         self._parser = httptools.HttpResponseParser(self)
-        feed(self._parser, head)
+        _feed(self._parser, head)
 
     def decode(self, data: memoryview) -> bytes:
         """The content among the next bytes; Broken where they are no chunks."""
-        feed(self._parser, data)
+        _feed(self._parser, data)
         content = b"".join(self._pieces)
         self._pieces.clear()
         # Extensions and trailers carry no content; without end they are an attack.
@@ -48,3 +48,11 @@ class ChunkedBody:
     def on_message_complete(self) -> None:
         """Note the end."""
         self.ended = True
+
+
+def _feed(parser: httptools.HttpResponseParser, data: bytes | memoryview) -> None:
+    """Parse; Broken where it is not HTTP."""
+    try:
+        parser.feed_data(data)
+    except (httptools.HttpParserError, httptools.HttpParserUpgrade) as error:
+        raise Broken(f"the reply is not HTTP ({str(error.__context__ or error)[:200]})") from error

@@ -4,9 +4,8 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterable
+from itertools import islice
 from typing import Final
-
-import httptools
 
 from sync.errors import RequestRefused
 from sync.wire.errors import Broken, operation_of
@@ -15,7 +14,12 @@ from sync.wire.request import Request
 MAX_HEAD: Final = 64 * 1024
 MAX_HEADERS: Final = 200
 _NAMES_KEPT: Final = 500
-_NAMES: Final[dict[bytes, str]] = {}
+_NAMES: Final[dict[str, str]] = {}
+_NOT_HTTP: Final = "the reply is not HTTP ({})"
+# RFC 9112, 4: a status line; a reason may be missing, and some leave out the space before it.
+_STATUS_LINE: Final = re.compile(r"HTTP/1\.([01]) ([1-5][0-9]{2})(?: .*)?", re.ASCII).fullmatch
+# The status line, and the empty line at the end, which splits into two.
+_NO_HEADERS: Final = 2
 _GOOD_NAMES: Final[set[str]] = set()
 _TOKEN: Final = re.compile(r"[A-Za-z0-9!#$%&'*+.^_`|~-]+", re.ASCII).fullmatch
 _BREAKS: Final = re.compile(r"[\r\n\0]").search
@@ -85,22 +89,28 @@ class ReplyHead:
     __slots__ = ("chunked", "headers", "keep_alive", "length", "status")
 
     def __init__(self, raw: bytes, method: str) -> None:
-        lines = raw.count(b"\n") - 2
-        if lines > MAX_HEADERS:
+        """``raw`` ends with its empty line. Broken where it is no HTTP/1 reply."""
+        text = raw.decode("latin-1")
+        lines = text.split("\r\n")
+        breaks = len(lines) - 1
+        if breaks > MAX_HEADERS + _NO_HEADERS:
             raise Broken(f"the reply has more than {MAX_HEADERS} headers")
-        collector = _Collector()
-        parser = httptools.HttpResponseParser(collector)
-        feed(parser, raw)
-        self.headers = headers = _decoded(collector.found)
-        if len(headers) != lines:
-            self.headers = headers = _with_repeated(raw)
-        self.status: int = parser.get_status_code()
+        if text.count("\n") != breaks or text.count("\r") != breaks or "\0" in text:
+            raise Broken(_NOT_HTTP.format("a line break or a NUL within a line"))
+        first = _STATUS_LINE(lines[0])
+        if first is None:
+            raise Broken(_NOT_HTTP.format(f"it begins with {lines[0][:40]!r}"))
+        self.status = int(first[2])
+        self.headers = headers = _headers(lines)
         self.chunked = False
         self.length: int | None = None
         self._frame(method)
-        said = headers.get("connection", "").lower()
-        in_1_1 = parser.get_http_version() == "1.1"
-        self.keep_alive = "close" not in said if in_1_1 else "keep-alive" in said
+        said = headers.get("connection")
+        if said is None:
+            self.keep_alive = first[1] == "1"
+        else:
+            said = said.lower()
+            self.keep_alive = "close" not in said if first[1] == "1" else "keep-alive" in said
 
     def _frame(self, method: str) -> None:
         length = self.headers.get("content-length")
@@ -119,59 +129,28 @@ class ReplyHead:
         self.chunked = True
 
 
-class _Collector:
-    """httptools calls the on_… attributes it finds; this one without a step in Python."""
-
-    __slots__ = ("found", "on_header")
-
-    def __init__(self) -> None:
-        self.found: dict[bytes, bytes] = {}
-        self.on_header = self.found.__setitem__
-
-
-class _Repeated:
-    """Collects headers of which some come more than once."""
-
-    __slots__ = ("headers",)
-
-    def __init__(self) -> None:
-        self.headers: dict[str, str] = {}
-
-    def on_header(self, name: bytes, value: bytes) -> None:
-        """Take one header."""
-        key, text = name.decode("latin-1").lower(), value.decode("latin-1")
-        headers = self.headers
-        headers[key] = f"{headers[key]}, {text}" if key in headers else text
-
-
-def feed(parser: httptools.HttpResponseParser, data: bytes | memoryview) -> None:
-    """Parse; Broken where it is not HTTP."""
-    try:
-        parser.feed_data(data)
-    except (httptools.HttpParserError, httptools.HttpParserUpgrade) as error:
-        raise Broken(f"the reply is not HTTP ({_reason(error)})") from error
-
-
-def _decoded(found: dict[bytes, bytes]) -> dict[str, str]:
+def _headers(lines: list[str]) -> dict[str, str]:
+    """By lower-case name; repeated ones are joined by ``, ``."""
     names = _NAMES
     headers: dict[str, str] = {}
-    for name, value in found.items():
-        headers[names.get(name) or _name(name)] = value.decode("latin-1")
+    for line in islice(lines, 1, len(lines) - 2):
+        name, colon, value = line.partition(":")
+        key = names.get(name) or _name(name)
+        if not colon:
+            raise Broken(_NOT_HTTP.format(f"a header without a colon, {line[:40]!r}"))
+        value = value.strip(" \t")
+        headers[key] = f"{headers[key]}, {value}" if key in headers else value
     return headers
 
 
-def _name(name: bytes) -> str:
-    text = name.decode("latin-1").lower()
+def _name(name: str) -> str:
+    if not _TOKEN(name):
+        raise Broken(_NOT_HTTP.format(f"{name[:40]!r} is no header name"))
+    lower = name.lower()
     # Stores use few names; those of user metadata must not make this grow without end.
     if len(_NAMES) < _NAMES_KEPT:
-        _NAMES[name] = text
-    return text
-
-
-def _with_repeated(raw: bytes) -> dict[str, str]:
-    collector = _Repeated()
-    feed(httptools.HttpResponseParser(collector), raw)
-    return collector.headers
+        _NAMES[name] = lower
+    return lower
 
 
 def _has_no_body(method: str, status: int) -> bool:
@@ -185,7 +164,3 @@ def _length(text: str) -> int:
     if not (text.isascii() and text.isdigit() and len(text) < 19):  # noqa: PLR2004  fits in 63 bits
         raise Broken(f"the reply's Content-Length is {text[:40]!r}")
     return int(text)
-
-
-def _reason(error: Exception) -> str:
-    return str(error.__context__ or error)[:200]
