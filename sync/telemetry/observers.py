@@ -8,7 +8,7 @@ from typing import Final
 
 from sync.model import Outcome, TransferResult
 from sync.ports import TransferObserver
-from sync.telemetry.lines import write
+from sync.telemetry.lines import LOGGER, Line, hand_in, write
 
 _QUIET: Final = frozenset(
     {
@@ -30,7 +30,8 @@ class LogObserver:
     def job_finished(self, result: TransferResult) -> None:
         """The line of one object."""
         level = logging.WARNING if result.outcome is Outcome.FAILED else logging.INFO
-        write(level, sentence(result), fields(result))
+        if LOGGER.isEnabledFor(level):
+            hand_in(level, _Finished(result))
 
     def event(self, name: str, detail: Mapping[str, object]) -> None:
         """The line of one event."""
@@ -39,8 +40,22 @@ class LogObserver:
             level = logging.INFO
         elif name in _LOUD:
             level = logging.ERROR
-        said = ", ".join(f"{key} {value}" for key, value in detail.items())
-        write(level, f"{name}: {said}", {"event": name, **detail})
+        if LOGGER.isEnabledFor(level):
+            said = ", ".join(f"{key} {value}" for key, value in detail.items())
+            write(level, f"{name}: {said}", {"event": name, **detail})
+
+
+class _Finished(Line):
+    __slots__ = ("_result",)
+
+    def __init__(self, result: TransferResult) -> None:
+        self._result = result
+
+    def __str__(self) -> str:
+        return sentence(self._result)
+
+    def fields(self) -> dict[str, object]:
+        return fields(self._result)
 
 
 def lag(result: TransferResult) -> float | None:
@@ -55,7 +70,7 @@ def fields(result: TransferResult) -> dict[str, object]:
     found = lag(result)
     line: dict[str, object] = {
         "event": "object",
-        "outcome": result.outcome.value,
+        "outcome": str(result.outcome),
         "source": str(result.job.source),
         "destination": str(result.job.destination),
         "version_id": result.identity.version_id if result.identity else None,
@@ -79,7 +94,7 @@ def sentence(result: TransferResult) -> str:
     if result.outcome is Outcome.COPIED:
         head = f"--->Complete {moved} Bytes {job.source} to {job.destination}"
     else:
-        head = f"{result.outcome.value} {job.source}"
+        head = f"{result.outcome} {job.source}"
     tail = f" in {result.seconds:.3f} s"
     if result.parts_sent or result.parts_reused:
         tail += f", {result.parts_sent} parts sent, {result.parts_reused} reused"

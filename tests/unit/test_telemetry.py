@@ -3,7 +3,6 @@ from __future__ import annotations
 import json
 import logging
 from collections.abc import Iterator
-from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -50,7 +49,7 @@ def test_a_copied_object_is_one_plain_line_with_the_words_of_old(
 
 def test_the_json_line_has_everything(capsys: pytest.CaptureFixture[str]) -> None:
     set_up(level="INFO", form="json", folder=None, role="worker")
-    LogObserver().job_finished(replace(DONE, parts_reused=3))
+    LogObserver().job_finished(DONE._replace(parts_reused=3))
     line = json.loads(capsys.readouterr().err)
     assert line["event"] == "object"
     assert line["outcome"] == "copied"
@@ -62,22 +61,22 @@ def test_the_json_line_has_everything(capsys: pytest.CaptureFixture[str]) -> Non
 
 def test_a_key_cannot_forge_a_line(capsys: pytest.CaptureFixture[str]) -> None:
     set_up(level="INFO", form="plain", folder=None, role="worker")
-    forged = replace(JOB, source=ObjectRef("src", "x\n2026-01-01 INFO - all is well\x1b[2J"))
-    LogObserver().job_finished(replace(DONE, job=forged))
+    forged = JOB._replace(source=ObjectRef("src", "x\n2026-01-01 INFO - all is well\x1b[2J"))
+    LogObserver().job_finished(DONE._replace(job=forged))
     text = capsys.readouterr().err
     assert text.count("\n") == 1
     assert "\x1b" not in text
 
 
 def test_a_failure_is_a_warning_with_its_reason() -> None:
-    failed = replace(DONE, outcome=Outcome.FAILED, reason="no permission", error="AccessDenied")
+    failed = DONE._replace(outcome=Outcome.FAILED, reason="no permission", error="AccessDenied")
     assert sentence(failed).startswith("failed src/")
     assert "AccessDenied" in sentence(failed)
     assert fields(failed)["error"] == "AccessDenied"
 
 
 def test_no_event_time_no_lag() -> None:
-    assert fields(replace(DONE, job=replace(JOB, event_time=None)))["lag"] is None
+    assert fields(DONE._replace(job=JOB._replace(event_time=None)))["lag"] is None
 
 
 def test_the_log_folder_gets_the_same_lines(tmp_path: Path) -> None:
@@ -95,6 +94,40 @@ def test_levels_hold(capsys: pytest.CaptureFixture[str]) -> None:
     assert capsys.readouterr().err == ""
     LogObserver().event("breaker-open", {"reason": "no keys"})
     assert "breaker-open: reason no keys" in capsys.readouterr().err
+
+
+def test_what_no_level_lets_through_is_not_put_into_words(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    def never(_: TransferResult) -> None:
+        pytest.fail("nobody hears it")
+
+    monkeypatch.setattr("sync.telemetry.observers.sentence", never)
+    monkeypatch.setattr("sync.telemetry.observers.fields", never)
+    set_up(level="WARNING", form="plain", folder=None, role="worker")
+    LogObserver().job_finished(DONE)
+    assert capsys.readouterr().err == ""
+
+
+def test_each_line_has_the_time_of_its_own_second() -> None:
+    formatter = PlainLine()
+    lines = []
+    for at in (0.0, 0.9, 1.0, 86_400.5, 0.2):
+        record = logging.LogRecord("3gsync", logging.INFO, "", 0, "x", (), None)
+        record.created = at
+        lines.append(formatter.format(record))
+    first, second = "1970-01-01 00:00:00 INFO - x", "1970-01-01 00:00:01 INFO - x"
+    assert lines == [first, first, second, "1970-01-02 00:00:00 INFO - x", first]
+
+
+def test_events_have_both_forms(capsys: pytest.CaptureFixture[str]) -> None:
+    set_up(level="INFO", form="json", folder=None, role="worker")
+    LogObserver().event("retry", {"what": "PUT", "n": 2})
+    line = json.loads(capsys.readouterr().err)
+    assert (line["event"], line["what"], line["n"], line["level"]) == ("retry", "PUT", 2, "INFO")
+    set_up(level="INFO", form="plain", folder=None, role="worker")
+    LogObserver().event("retry", {"what": "PUT", "n": 2})
+    assert capsys.readouterr().err.endswith(" INFO - retry: what PUT, n 2\n")
 
 
 @pytest.mark.parametrize("formatter", [PlainLine(), JsonLine()])
@@ -123,7 +156,7 @@ def test_quantiles_of_the_lag() -> None:
     figures = Statistics()
     assert figures.quantile(0.5) is None
     for number in range(100):
-        figures.job_finished(replace(DONE, finished_at=100.0 + number))
+        figures.job_finished(DONE._replace(finished_at=100.0 + number))
     assert figures.quantile(0.5) == 50.0
     assert figures.quantile(0.99) == 99.0
     assert figures.bytes_moved == 700
