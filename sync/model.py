@@ -1,5 +1,6 @@
 """The values that travel between the parts. Frozen, without behaviour that does I/O.
 
+Those that are made for every job are named tuples: a frozen dataclass costs four times as much.
 Units are bytes and seconds throughout; times are POSIX timestamps (UTC). Keys are text
 and are never normalised: ``a//b``, ``/a`` and ``a/../b`` are three different keys.
 """
@@ -7,8 +8,9 @@ and are never normalised: ``a//b``, ``/a`` and ``a/../b`` are three different ke
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from enum import StrEnum
+from typing import NamedTuple
 
 MIB = 1024 * 1024
 GIB = 1024 * MIB
@@ -23,8 +25,7 @@ class Digest(StrEnum):
     MD5 = "md5"
 
 
-@dataclass(frozen=True, slots=True)
-class Checksums:
+class Checksums(NamedTuple):
     """Checksums of one run of bytes. None means not known.
 
     ``full_object`` is False where a store reports a checksum of checksums (S3's COMPOSITE).
@@ -36,8 +37,7 @@ class Checksums:
     full_object: bool = True
 
 
-@dataclass(frozen=True, slots=True)
-class ObjectRef:
+class ObjectRef(NamedTuple):
     """Where an object is: bucket, key and, where one is meant, a version id."""
 
     bucket: str
@@ -49,8 +49,7 @@ class ObjectRef:
         return f"{self.bucket}/{self.key}"
 
 
-@dataclass(frozen=True, slots=True)
-class Identity:
+class Identity(NamedTuple):
     """What makes one version of a source object itself. Two equal identities hold equal bytes.
 
     ``etag`` is without quotes; ``version_id`` is None in a bucket that was never versioned.
@@ -61,8 +60,7 @@ class Identity:
     version_id: str | None = None
 
 
-@dataclass(frozen=True, slots=True)
-class ObjectHeaders:
+class ObjectHeaders(NamedTuple):
     """What is kept of an object beside its bytes, ready to be written.
 
     ``content`` and ``metadata`` are (name, value) pairs in lower case names; values are the
@@ -77,8 +75,7 @@ class ObjectHeaders:
     tagging: str = ""
 
 
-@dataclass(frozen=True, slots=True)
-class ObjectMeta:
+class ObjectMeta(NamedTuple):
     """One version of an object as a store describes it in a HEAD or GET reply.
 
     ``size`` is the whole object's, also when only a range of it was asked for.
@@ -86,8 +83,8 @@ class ObjectMeta:
     """
 
     identity: Identity
-    headers: ObjectHeaders = field(default_factory=ObjectHeaders)
-    checksums: Checksums = field(default_factory=Checksums)
+    headers: ObjectHeaders = ObjectHeaders()
+    checksums: Checksums = Checksums()
     last_modified: float = 0.0
 
     @property
@@ -103,8 +100,7 @@ class JobKind(StrEnum):
     DELETE = "delete"
 
 
-@dataclass(frozen=True, slots=True)
-class TransferJob:
+class TransferJob(NamedTuple):
     """One object to bring to the destination. What the message says is a hint, not truth.
 
     ``source.version_id``, ``size`` and ``etag`` come from the message and may be stale or
@@ -135,8 +131,7 @@ class PartSpec:
         return self.offset + self.length - 1
 
 
-@dataclass(frozen=True, slots=True)
-class TransferPlan:
+class TransferPlan(NamedTuple):
     """How an object is cut. ``part_size`` 0 means one GET and one PUT."""
 
     size: int
@@ -174,8 +169,7 @@ class Outcome(StrEnum):
     DEAD_LETTERED = "dead-lettered"
 
 
-@dataclass(frozen=True, slots=True)
-class TransferResult:
+class TransferResult(NamedTuple):
     """A finished job. ``seconds`` is the time spent; ``parts_reused`` were kept from an
     earlier attempt; ``finished_at`` is a POSIX timestamp; ``reason`` says why it was not
     simply copied. ``crc32c`` is the whole object's where it is known.
@@ -196,12 +190,11 @@ class TransferResult:
     error: str = ""
 
 
-@dataclass(frozen=True, slots=True)
-class WriteReceipt:
+class WriteReceipt(NamedTuple):
     """What the destination said of bytes it accepted. ``etag`` is without quotes."""
 
     etag: str = ""
-    checksums: Checksums = field(default_factory=Checksums)
+    checksums: Checksums = Checksums()
     version_id: str | None = None
 
 

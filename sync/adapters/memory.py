@@ -14,7 +14,7 @@ import time
 from collections import defaultdict
 from collections.abc import AsyncIterator, Awaitable, Callable, Mapping, Sequence
 from contextlib import asynccontextmanager
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 
 from sync.checksums import BytesStream, Digester
 from sync.errors import (
@@ -286,7 +286,7 @@ class MemoryStore:
     async def uploads(self, ref: ObjectRef) -> list[Upload]:
         """Open uploads of this key, the latest first."""
         await self._before("uploads", ref)
-        plain = replace(ref, version_id=None)
+        plain = ref._replace(version_id=None)
         found = [o.upload for o in self.open_uploads.values() if o.upload.ref == plain]
         return found[::-1]
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
+from typing import NamedTuple
 
 from sync.checksums import combine_crc32c, combine_crc64nvme, compare
 from sync.errors import IntegrityError
@@ -26,8 +27,7 @@ class PartSum:
         return UploadedPart(self.number, self.length, self.etag)
 
 
-@dataclass(frozen=True, slots=True)
-class Expected:
+class Expected(NamedTuple):
     """What a written object must show. ``composite_etag`` is ``md5(part md5s)-count``, or ""."""
 
     size: int

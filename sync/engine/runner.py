@@ -5,7 +5,6 @@ from __future__ import annotations
 import asyncio
 import traceback
 from collections.abc import Callable, Iterable, Sequence
-from dataclasses import replace
 from typing import Final
 
 from sync.engine.batches import BATCH
@@ -287,12 +286,12 @@ class Runner:
         key = f"{job.source}\0{job.destination}"
         if job.kind is JobKind.DELETE and self._turns.busy(key):
             # Others may come to share this run; a copy serves them all, and deletes too.
-            job = replace(job, kind=JobKind.COPY)
+            job = job._replace(kind=JobKind.COPY)
         result, shared = await self._turns.take(key, lambda: self._copier.run(job, state))
         self.breaker.succeeded()
         if shared:
             reason = "served by one copy with other events of this key"
-            return replace(result, job=job, bytes_moved=0, parts_reused=0, reason=reason)
+            return result._replace(job=job, bytes_moved=0, parts_reused=0, reason=reason)
         if self._ledger is not None:
             await self._ledger.finished(result)
         return result

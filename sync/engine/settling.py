@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass, field
-from typing import Final
+from typing import Final, NamedTuple
 
 from sync.engine.batches import Batcher
 from sync.engine.breaker import CircuitBreaker
@@ -42,8 +42,7 @@ class RunReport:
         return not self.dead_lettered and not self.failing
 
 
-@dataclass(frozen=True, slots=True)
-class Ending:
+class Ending(NamedTuple):
     """How one job of a message ended."""
 
     job: TransferJob

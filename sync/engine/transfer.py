@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Awaitable, Callable
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from functools import lru_cache
+from typing import NamedTuple
 
 from sync.checksums import BytesStream, DigestingStream
 from sync.engine.budget import Budget
@@ -66,8 +67,7 @@ class JobState:
             self.unknown_write = True
 
 
-@dataclass(frozen=True, slots=True)
-class Written:
+class Written(NamedTuple):
     """A verified write: which source version, and what the destination must show for it."""
 
     identity: Identity
@@ -143,15 +143,15 @@ class Context:
         if not options.preserve_metadata:
             kept = ObjectHeaders(storage_class=kept.storage_class)
         if options.provenance:
-            kept = replace(kept, metadata=kept.metadata + _provenance(meta.identity))
+            kept = kept._replace(metadata=kept.metadata + _provenance(meta.identity))
         tagging = ""
         if options.copy_tags and self.destination.dialect.has_tags:
-            ref = replace(job.source, version_id=meta.identity.version_id)
+            ref = job.source._replace(version_id=meta.identity.version_id)
             tagging = await self.source.tagging(ref)
         storage_class = self._class_to_write(kept.storage_class)
         if storage_class == kept.storage_class and tagging == kept.tagging:
             return kept
-        return replace(kept, storage_class=storage_class, tagging=tagging)
+        return kept._replace(storage_class=storage_class, tagging=tagging)
 
 
 def _provenance(identity: Identity) -> tuple[tuple[str, str], ...]:
@@ -193,7 +193,7 @@ async def send_buffered(
         sums = stream.digester.checksums()
         receipt = await send(BytesStream(memoryview(data)), content_md5=sums.md5)
     # The store's ETag may be no MD5 at all; its own check of Content-MD5 stands instead.
-    confirm(replace(sums, md5=None), receipt, what)
+    confirm(sums._replace(md5=None), receipt, what)
     return receipt, sums
 
 

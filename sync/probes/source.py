@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
 from typing import Final
 
 from sync.adapters.s3 import S3Store
@@ -65,7 +64,7 @@ async def _read(settings: Settings, store: S3Store, ref: ObjectRef, attempts: At
 
 def _pinned(settings: Settings, ref: ObjectRef, meta: ObjectMeta) -> ObjectRef:
     version = meta.identity.version_id if settings.get_with_version_id else None
-    return replace(ref, version_id=version)
+    return ref._replace(version_id=version)
 
 
 async def _beginning(store: S3Store, ref: ObjectRef, meta: ObjectMeta) -> int:

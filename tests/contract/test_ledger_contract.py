@@ -82,7 +82,7 @@ def test_nothing_is_known_of_an_object_never_seen(opener: Opener) -> None:
 @pytest.mark.parametrize("version", [None, "null", "v1"])
 def test_a_started_upload_is_found_as_it_was_recorded(opener: Opener, version: str | None) -> None:
     async def body(ledger: JobLedger) -> None:
-        record = replace(RECORD, identity=replace(IDENTITY, version_id=version))
+        record = replace(RECORD, identity=IDENTITY._replace(version_id=version))
         await ledger.started(job(), record)
         assert await ledger.unfinished(job()) == record
 

@@ -77,7 +77,7 @@ class Bench:
     def job(self, key: str = "k", **fields: Any) -> TransferJob:
         kind = fields.pop("kind", JobKind.COPY)
         return TransferJob(
-            kind, replace(source(key), **fields.pop("at", {})), target(key), **fields
+            kind, source(key)._replace(**fields.pop("at", {})), target(key), **fields
         )
 
     async def copy(self, key: str = "k", **fields: Any) -> TransferResult:
@@ -723,7 +723,7 @@ class TestHeaders:
 
     def test_are_kept_with_the_configured_class(self) -> None:
         found = self.written(storage_class=lambda _source: "NEARLINE")
-        assert found == replace(self.kept, storage_class="NEARLINE")
+        assert found == self.kept._replace(storage_class="NEARLINE")
 
     def test_can_be_left_out(self) -> None:
         assert self.written(preserve_metadata=False) == ObjectHeaders(storage_class="STANDARD")
@@ -733,7 +733,7 @@ class TestHeaders:
         assert found.storage_class == "NEARLINE"
 
     def test_tags_are_kept_on_request(self) -> None:
-        tagged = replace(self.kept, tagging="team=a%20b")
+        tagged = self.kept._replace(tagging="team=a%20b")
 
         async def main(wanted: bool) -> str:
             bench = Bench(copy_tags=wanted)
@@ -756,8 +756,8 @@ def test_the_mark_names_version_and_part_size() -> None:
     one = Identity("etag", 10 * MIB, "v1")
     marks = {
         resume.mark(one, 5 * MIB),
-        resume.mark(replace(one, version_id="v2"), 5 * MIB),
-        resume.mark(replace(one, etag="other"), 5 * MIB),
+        resume.mark(one._replace(version_id="v2"), 5 * MIB),
+        resume.mark(one._replace(etag="other"), 5 * MIB),
         resume.mark(one, 6 * MIB),
     }
     assert len(marks) == 4

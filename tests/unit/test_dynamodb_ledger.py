@@ -40,7 +40,7 @@ def job(key: str = "k") -> TransferJob:
 
 def result(key: str = "k", outcome: Outcome = Outcome.COPIED, **more: Any) -> TransferResult:
     identity = Identity("e", 3, None)
-    return replace(TransferResult(outcome, job(key), identity, finished_at=1.8e9), **more)
+    return TransferResult(outcome, job(key), identity, finished_at=1.8e9)._replace(**more)
 
 
 class Bench:

@@ -179,8 +179,8 @@ def test_a_finished_row_has_the_original_names_and_types() -> None:
 
 def test_a_usual_row_costs_one_write_unit() -> None:
     source = ObjectRef("a-source-bucket", "k" * 200)
-    job = replace(JOB, source=source, destination=ObjectRef("a-bucket", "k" * 200))
-    row = json.loads(whole_row(replace(RESULT, job=job), instance="i-0123456789abcdef0"))
+    job = JOB._replace(source=source, destination=ObjectRef("a-bucket", "k" * 200))
+    row = json.loads(whole_row(RESULT._replace(job=job), instance="i-0123456789abcdef0"))
     size = sum(len(n) + len("".join(map(str, v.values()))) for n, v in row.items())
     assert size < 1024
 
@@ -243,7 +243,7 @@ def test_rows_are_put_together() -> None:
 
 
 def test_a_deleted_object_has_no_version() -> None:
-    row = json.loads(whole_row(replace(RESULT, outcome=Outcome.DELETED), instance="i"))
+    row = json.loads(whole_row(RESULT._replace(outcome=Outcome.DELETED), instance="i"))
     assert not {"versionId", "etag", "Size", "crc32c"} & set(row)
     assert row["jobStatus"] == {"SS": ["DONE"]}
 
@@ -261,4 +261,4 @@ def test_a_deleted_object_has_no_version() -> None:
     ],
 )
 def test_every_outcome_has_the_originals_word(outcome: Outcome, error: str, status: str) -> None:
-    assert job_status(replace(RESULT, outcome=outcome, error=error)) == status
+    assert job_status(RESULT._replace(outcome=outcome, error=error)) == status
