@@ -14,10 +14,68 @@ import json
 import shlex
 import sys
 import tempfile
+from collections.abc import Sequence
+from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
-from measured import measure
+from measured import Cost, measure
 from native_servers import pair
+
+
+@dataclass(frozen=True, kw_only=True)
+class Run:
+    """What one worker is to do. ``bucket`` "" holds ``jobs`` objects of ``size`` bytes;
+    ``connections`` is a number or ``auto``; ``settings`` are Key=value; ``under`` is a command.
+    """
+
+    jobs: int = 5000
+    size: int = 4096
+    bucket: str = ""
+    connections: str = "32"
+    delay: int = 0
+    throttle: int = 0
+    ledger: bool = False
+    level: str = "WARNING"
+    kind: str = "events"
+    processes: int = 1
+    settings: Sequence[str] = ()
+    under: str = ""
+
+
+def run(what: Run) -> tuple[Cost, dict[str, Any]]:
+    """Do it; returns what it took, and the figures (see the module)."""
+    queue = f"{what.kind}_{what.bucket or f'src-{what.size}-{what.jobs}'}_once"
+    with (
+        tempfile.TemporaryDirectory() as name,
+        pair(Path(name), delay_ms=what.delay, throttle=what.throttle) as both,
+    ):
+        config = both.config(
+            queue, connections=what.connections, level=what.level, ledger=what.ledger
+        )
+        command = [*shlex.split(what.under), sys.executable, "-m", "sync.worker", "--json"]
+        command += ["--config", str(config), "--processes", str(what.processes)]
+        # Two processes cannot share a number of messages: they end when the queue is empty.
+        command += ["--max-jobs", str(what.jobs)] if what.processes == 1 else ["--until-empty"]
+        cost = measure(command, both.environment(*what.settings), Path(name))
+        source, destination = both.source.stats(), both.destination.stats()
+    seconds = source["queues"][queue]["seconds"]
+    return cost, {
+        "cpu_s": round(cost.cpu, 3),
+        "cpu_s_per_1000": round(1000 * cost.cpu / what.jobs, 3),
+        "wall_s": round(cost.wall, 2),
+        "jobs_per_s": round(what.jobs / seconds, 1),
+        "cores": round(cost.cpu / seconds, 2),
+        "rss_mb": round(cost.rss_mb),
+        "servers_cpu_s": [source["cpu_s"], destination["cpu_s"]],
+        "written": destination["puts"] + destination["completes"],
+        "queue": source["queues"],
+        "receives": source["receives"],
+        "delete_batches": source["delete_batches"],
+        "dynamodb": source["dynamodb"],
+        "most_open": [source["most_open"], destination["most_open"]],
+        "refused": [source["refused"], destination["refused"]],
+    }
 
 
 def main() -> None:
@@ -32,40 +90,11 @@ def main() -> None:
     parser.add_argument("--ledger", action="store_true")
     parser.add_argument("--level", default="WARNING")
     parser.add_argument("--kind", choices=("events", "jobs"), default="events")
-    parser.add_argument("--set", action="append", default=[], metavar="KEY=VALUE")
+    parser.add_argument("--processes", type=int, default=1)
+    parser.add_argument("--set", action="append", default=[], metavar="KEY=VALUE", dest="settings")
     parser.add_argument("--under", default="", help="a command to run the worker under")
-    given = parser.parse_args()
-    with (
-        tempfile.TemporaryDirectory() as name,
-        pair(Path(name), delay_ms=given.delay, throttle=given.throttle) as both,
-    ):
-        queue = f"{given.kind}_src-{given.size}-{given.jobs}_once"
-        config = both.config(
-            queue,
-            connections=given.connections,
-            level=given.level,
-            ledger=given.ledger,
-        )
-        command = [*shlex.split(given.under), sys.executable, "-m", "sync.worker", "--processes"]
-        command += ["1", "--max-jobs", str(given.jobs), "--json", "--config", str(config)]
-        cost = measure(command, both.environment(*given.set), Path(name))
-        source, destination = both.source.stats(), both.destination.stats()
+    cost, figures = run(Run(**vars(parser.parse_args())))
     print(cost.output.strip()[-3000:], file=sys.stderr)
-    figures = {
-        "cpu_s": round(cost.cpu, 3),
-        "cpu_s_per_1000": round(1000 * cost.cpu / given.jobs, 3),
-        "wall_s": round(cost.wall, 2),
-        "jobs_per_s": round(given.jobs / source["queues"][queue]["seconds"]),
-        "rss_mb": round(cost.rss_mb),
-        "servers_cpu_s": [source["cpu_s"], destination["cpu_s"]],
-        "written": destination["puts"] + destination["completes"],
-        "queue": source["queues"],
-        "receives": source["receives"],
-        "delete_batches": source["delete_batches"],
-        "dynamodb": source["dynamodb"],
-        "most_open": [source["most_open"], destination["most_open"]],
-        "refused": [source["refused"], destination["refused"]],
-    }
     print(json.dumps(figures))
 
 
