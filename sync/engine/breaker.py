@@ -44,6 +44,8 @@ class CircuitBreaker:
 
     def succeeded(self) -> None:
         """A job got through."""
+        if self.state is State.CLOSED and not self._kind:
+            return  # nothing has failed since the last time
         if self.state is not State.CLOSED:
             self._observer.event("breaker-closed", {"after": self.reason})
         self._objects, self._kind = set(), ""

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections import deque
-from collections.abc import Callable
+from collections.abc import Awaitable, Callable, Generator
 from math import ceil
 from types import TracebackType
 from typing import Final
@@ -19,6 +19,18 @@ _SHORTEST_THROTTLED: Final = 1.0
 """Stores count requests by the second."""
 _FEWEST: Final = 20
 _LULL: Final = 0.5
+
+
+class _Nothing:
+    """To be awaited where there is nothing to wait for; a coroutine each time costs more."""
+
+    __slots__ = ()
+
+    def __await__(self) -> Generator[None, None, None]:
+        return iter(())  # type: ignore[return-value]  # any iterator will do
+
+
+_NOTHING: Final = _Nothing()
 
 
 class Budget:
@@ -55,19 +67,20 @@ class Budget:
 
     # Whenever a place is free nobody waits: both `limit` and `_leave` see to it.
 
-    async def __aenter__(self) -> None:
+    def __aenter__(self) -> Awaitable[None]:
         if self._used < self._limit:
             self._used += 1
-        else:
-            await self._queue()
+            return _NOTHING
+        return self._queue()
 
-    async def __aexit__(
+    def __aexit__(
         self,
         kind: type[BaseException] | None,
         error: BaseException | None,
         trace: TracebackType | None,
-    ) -> None:
+    ) -> Awaitable[None]:
         self._leave()
+        return _NOTHING
 
     async def _queue(self) -> None:
         place = asyncio.get_running_loop().create_future()
@@ -150,26 +163,27 @@ class AutoBudget(Budget):
         self._slack_since: float | None = clock()
         self._begin(clock())
 
-    async def __aenter__(self) -> None:
-        if self._used < self._limit:
-            self._used += 1
-            if self._used == self._limit:
-                self._filled()
-        else:
-            await self._queue()
+    def __aenter__(self) -> Awaitable[None]:
+        if self._used >= self._limit:
+            return self._queue()
+        self._used += 1
+        if self._used == self._limit:
+            self._filled()
+        return _NOTHING
 
-    async def __aexit__(
+    def __aexit__(
         self,
         kind: type[BaseException] | None,
         error: BaseException | None,
         trace: TracebackType | None,
-    ) -> None:
+    ) -> Awaitable[None]:
         if not self._leave() and self._slack_since is None and self._used < self._limit:
             self._most = max(self._most, self._used + 1)
             self._slack_since = self._clock()
         if kind is None:
             self._done += 1
             self._answered()
+        return _NOTHING
 
     def moved(self, size: int) -> None:
         """See `Budget.moved`."""

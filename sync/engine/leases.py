@@ -48,9 +48,10 @@ class Leases:
     def __len__(self) -> int:
         return len(self._held)
 
-    def hold(self, delivery: Delivery, cut: Callable[[], object]) -> None:
-        """Begin to extend this message; ``cut`` is called when it can be held no longer."""
-        now = self._clock.monotonic()
+    def hold(self, delivery: Delivery, cut: Callable[[], object], *, now: float) -> None:
+        """Begin to extend this message, taken ``now``; ``cut`` is called when it can be held no
+        longer.
+        """
         self._held[delivery.receipt] = Held(delivery, now, now, cut)
 
     def drop(self, delivery: Delivery) -> None:

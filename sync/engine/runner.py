@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import traceback
 from collections.abc import Callable, Iterable, Sequence
+from functools import partial
 from typing import Final
 
 from sync.engine.batches import BATCH
@@ -23,6 +24,8 @@ from sync.ports import Clock, Delivery, JobLedger, JobQueue, TransferObserver
 
 _QUEUE_FAILURES: Final = 5
 _EMPTY_LOOKS: Final = 2
+_MANY: Final = 4
+_MOMENT: Final = 0.01
 
 
 class Runner:
@@ -80,7 +83,7 @@ class Runner:
         self._queue_failures = 0
         self._empty_looks = 0
         self._plenty = False
-        self._call = asyncio.Event()
+        self._resting: dict[int, asyncio.Future[None]] = {}
 
     # --- the loop ---------------------------------------------------------------------
 
@@ -126,8 +129,7 @@ class Runner:
         """One long-polling receiver. All but the first rest while there is little to take."""
         while not self._stopping.is_set():
             if number and self._rests(number):
-                self._call.clear()
-                await self._call.wait()
+                await self._rest(number)
                 continue
             if self._options.until_empty and self.breaker.state is State.OPEN:
                 self.stop(self.breaker.reason)
@@ -139,11 +141,32 @@ class Runner:
     def _rests(self, number: int) -> bool:
         return not self._plenty or number >= _now(self._options.receivers)
 
+    async def _rest(self, number: int) -> None:
+        self._resting[number] = asyncio.get_running_loop().create_future()
+        try:
+            await self._resting[number]
+        finally:
+            del self._resting[number]
+
+    def _call(self, receivers: int) -> None:
+        """Wake the first so many of them; to wake all who may not work costs more than they do."""
+        for number in range(1, receivers):
+            resting = self._resting.get(number)
+            if resting is not None and not resting.done():
+                resting.set_result(None)
+
     async def _room(self) -> int:
         """Reserve places for messages; 0 where the runner is stopping."""
         allowed = await self.breaker.allowed()
+        waited = False
         while not self._stopping.is_set():
-            free = _now(self._options.in_flight) - len(self._tasks) - self._reserved
+            most = _now(self._options.in_flight)
+            free = most - len(self._tasks) - self._reserved
+            if 0 < free < BATCH <= most // _MANY and not waited:
+                # To receive one message costs as much as to receive ten.
+                await self._clock.sleep(_MOMENT)
+                waited = True
+                continue
             if allowed is not None:
                 free = min(free, allowed - len(self._tasks) - self._reserved)
             if self._options.max_jobs is not None:
@@ -177,12 +200,10 @@ class Runner:
         if self._stopping.is_set():
             self._too_late += deliveries
             return True
-        for delivery in deliveries:
-            self._empty_looks = 0
-            self._begin(delivery)
+        self._begin(deliveries)
         if len(deliveries) == room:
             self._plenty = True
-            self._call.set()
+            self._call(_now(options.receivers))
         if first and options.until_empty and not deliveries:
             # SQS's figures are approximate: what is empty looks so twice.
             self._empty_looks = self._empty_looks + 1 if await self._is_empty() else 0
@@ -210,14 +231,17 @@ class Runner:
             self._observer.event("queue-unavailable", {"error": str(error)})
             return False
 
-    def _begin(self, delivery: Delivery) -> None:
-        self._taken += 1
-        self._settler.received(delivery)
-        states: list[JobState] = []
-        task = asyncio.create_task(self._process(delivery, states))
-        self._tasks[task] = (delivery, states)
-        self._leases.hold(delivery, task.cancel)
-        task.add_done_callback(self._ended)
+    def _begin(self, deliveries: Sequence[Delivery]) -> None:
+        now, loop = self._clock.monotonic(), asyncio.get_running_loop()
+        for delivery in deliveries:
+            self._empty_looks = 0
+            self._taken += 1
+            self._settler.received(delivery)
+            states: list[JobState] = []
+            task = loop.create_task(self._process(delivery, states))
+            self._tasks[task] = (delivery, states)
+            self._leases.hold(delivery, task.cancel, now=now)
+            task.add_done_callback(self._ended)
 
     def _ended(self, task: asyncio.Task[None]) -> None:
         delivery, _states = self._tasks.pop(task)
@@ -240,40 +264,42 @@ class Runner:
             return
         for note in decoded.notes:
             self._observer.event("nothing-to-do", {"kind": note.kind, "reason": note.reason})
+        jobs, now = decoded.jobs, self._clock.monotonic()
+        states += [JobState(now) for _ in jobs]
         try:
-            endings = await self._do_all(decoded.jobs, states)
+            if len(jobs) == 1:
+                errors = [await self._do(jobs[0], states[0])]
+            else:
+                errors = await asyncio.gather(*map(self._do, jobs, states))
         except asyncio.CancelledError:
             if not self._stopping.is_set():  # its lease cannot be held any longer
                 await self._settler.give_back(delivery, 0.0)
             raise
-        await self._settler.settle(delivery, endings)
+        if any(errors):
+            await self._settler.settle(delivery, list(map(Ending, errors, states)))
+        else:
+            self._settler.done(delivery)
 
-    async def _do_all(
-        self, jobs: Sequence[TransferJob], states: list[JobState]
-    ) -> Sequence[Ending]:
-        states.extend(JobState(begun=self._clock.monotonic()) for _ in jobs)
-        if len(jobs) == 1:
-            return [await self._do(jobs[0], states[0])]
-        return await asyncio.gather(*map(self._do, jobs, states))
-
-    async def _do(self, job: TransferJob, state: JobState) -> Ending:
+    async def _do(self, job: TransferJob, state: JobState) -> SyncError | None:
+        """Do the job and tell of its end; the error where it failed."""
         try:
             result = await self._result(job, state)
         except SyncError as error:
             await self._failed(job, state, error)
-            return Ending(job, error, state)
+            return error
         except Exception as error:  # noqa: BLE001  a bug must cost one message, not the worker
             self._observer.event(
                 "bug", {"object": str(job.source), "trace": traceback.format_exc()}
             )
             fault = SyncError(f"unexpected {type(error).__name__}")
             await self._failed(job, state, fault)
-            return Ending(job, fault, state)
+            return fault
         self._observer.job_finished(result)
-        self.report.outcomes[result.outcome] += 1
-        self.report.bytes_moved += result.bytes_moved
-        self.report.parts_reused += result.parts_reused
-        return Ending(job, None, state)
+        report = self.report
+        report.outcomes[result.outcome] += 1
+        report.bytes_moved += result.bytes_moved
+        report.parts_reused += result.parts_reused
+        return None
 
     async def _result(self, job: TransferJob, state: JobState) -> TransferResult:
         pattern = self._ignored(job.source)
@@ -283,11 +309,11 @@ class Runner:
             return TransferResult(
                 Outcome.IGNORED, job, started_at=now, finished_at=now, reason=reason
             )
-        key = f"{job.source}\0{job.destination}"
+        key = (job.source.bucket, job.source.key, job.destination.bucket, job.destination.key)
         if job.kind is JobKind.DELETE and self._turns.busy(key):
             # Others may come to share this run; a copy serves them all, and deletes too.
             job = job._replace(kind=JobKind.COPY)
-        result, shared = await self._turns.take(key, lambda: self._copier.run(job, state))
+        result, shared = await self._turns.take(key, partial(self._copier.run, job, state))
         self.breaker.succeeded()
         if shared:
             reason = "served by one copy with other events of this key"
@@ -324,7 +350,7 @@ class Runner:
         takes what is given back with it for a whole lease.
         """
         ends = self._clock.monotonic() + self._options.drain
-        self._call.set()
+        self._call(len(receivers))
         await self._wait_for(self._tasks, until=ends - self._options.drain * 0.4)
         rest = await self._cut_short()
         await self._wait_for(self._polling, until=ends - self._options.drain * 0.15)

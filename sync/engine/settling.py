@@ -17,7 +17,7 @@ from sync.engine.options import RunnerOptions
 from sync.engine.retry import backoff
 from sync.engine.transfer import JobState
 from sync.errors import Draining, JobTimedOut, SyncError, Verdict
-from sync.model import Outcome, TransferJob
+from sync.model import Outcome
 from sync.ports import Clock, Delivery, JobQueue, TransferObserver
 
 _LONGEST_DELAY: Final = 900.0
@@ -45,7 +45,6 @@ class RunReport:
 class Ending(NamedTuple):
     """How one job of a message ended."""
 
-    job: TransferJob
     error: SyncError | None
     state: JobState
 
@@ -96,13 +95,14 @@ class Settler:
         """Have all acknowledgements answered."""
         await self._acks.flush()
 
+    def done(self, delivery: Delivery) -> None:
+        """All jobs of the message ended well."""
+        self._report.failing.pop(delivery.message_id, None)
+        self._acknowledge(delivery)
+
     async def settle(self, delivery: Delivery, endings: Sequence[Ending]) -> None:
-        """Decide by the endings of all jobs of the message."""
+        """Decide by the endings of all jobs of the message, of which some failed."""
         failed = [ending for ending in endings if ending.error is not None]
-        if not failed:
-            self._report.failing.pop(delivery.message_id, None)
-            self._acknowledge(delivery)
-            return
         again = [e for e in failed if e.error and e.error.verdict is Verdict.REDELIVER]
         worst = (again or failed)[0]
         assert worst.error is not None

@@ -8,23 +8,24 @@ one key at least ``interval`` seconds pass (GCS takes about one write a second p
 from __future__ import annotations
 
 import asyncio
-from collections import OrderedDict
-from collections.abc import Awaitable, Callable
-from dataclasses import dataclass, field
-from typing import Generic, TypeVar
+from collections.abc import Awaitable, Callable, Hashable
+from dataclasses import dataclass
+from typing import Final, Generic, TypeVar
 
 from sync.errors import Draining
 from sync.ports import Clock
 
 T = TypeVar("T")
-_REMEMBERED = 10_000
+_REMEMBERED: Final = 10_000
 
 
 @dataclass(slots=True)
 class _Turn(Generic[T]):
-    """A key under way. ``done`` fires when the run ends; ``waiting`` is the run after it."""
+    """A key under way. ``waiting`` is the run after it, and ``done`` fires when that may begin;
+    both are None until somebody comes to wait.
+    """
 
-    done: asyncio.Event = field(default_factory=asyncio.Event)
+    done: asyncio.Event | None = None
     waiting: asyncio.Future[T] | None = None
 
 
@@ -34,54 +35,72 @@ class KeyTurns(Generic[T]):
     def __init__(self, *, interval: float, clock: Clock) -> None:
         self._interval = interval
         self._clock = clock
-        self._turns: dict[str, _Turn[T]] = {}
-        self._last: OrderedDict[str, float] = OrderedDict()
+        self._turns: dict[Hashable, _Turn[T]] = {}
+        # When runs ended: those since ``_since``, and those of the time before. What is older
+        # than the interval is dropped by the set: cheaper than to look at each.
+        self._recent: dict[Hashable, float] = {}
+        self._earlier: dict[Hashable, float] = {}
+        self._since = 0.0
 
-    def busy(self, key: str) -> bool:
+    def busy(self, key: Hashable) -> bool:
         """True while a run for the key is under way."""
         return key in self._turns
 
-    async def take(self, key: str, run: Callable[[], Awaitable[T]]) -> tuple[T, bool]:
+    def take(self, key: Hashable, run: Callable[[], Awaitable[T]]) -> Awaitable[tuple[T, bool]]:
         """The result of a run for ``key`` that began after this call, and whether it was
-        somebody else's.
+        somebody else's. To be awaited at once.
         """
         turn = self._turns.get(key)
         if turn is None:
-            return await self._lead(key, run), False
+            return self._lead(key, run)
         if turn.waiting is not None:
-            return await asyncio.shield(turn.waiting), True
+            return self._share(turn.waiting)
         turn.waiting = asyncio.get_running_loop().create_future()
-        return await self._follow(key, turn, turn.waiting, run), False
+        turn.done = turn.done or asyncio.Event()
+        return self._follow(key, turn, turn.done, turn.waiting, run)
 
-    async def _lead(self, key: str, run: Callable[[], Awaitable[T]]) -> T:
+    @staticmethod
+    async def _share(waiting: asyncio.Future[T]) -> tuple[T, bool]:
+        return await asyncio.shield(waiting), True
+
+    async def _lead(self, key: Hashable, run: Callable[[], Awaitable[T]]) -> tuple[T, bool]:
         turn: _Turn[T] = _Turn()
         self._turns[key] = turn
         try:
-            await self._pace(key)
-            return await run()
+            wait = self._left(key) if self._interval else 0.0
+            if wait > 0.0:
+                await self._clock.sleep(wait)
+            return await run(), False
         finally:
-            self._note(key)
+            if self._interval:
+                self._note(key)
             if turn.waiting is None:  # else the place is kept for the one who leads next
                 self._leave(key, turn)
-            turn.done.set()
+            if turn.done is not None:
+                turn.done.set()
 
     async def _follow(
-        self, key: str, turn: _Turn[T], shared: asyncio.Future[T], run: Callable[[], Awaitable[T]]
-    ) -> T:
+        self,
+        key: Hashable,
+        turn: _Turn[T],
+        done: asyncio.Event,
+        shared: asyncio.Future[T],
+        run: Callable[[], Awaitable[T]],
+    ) -> tuple[T, bool]:
         """Wait for the run under way, then run once for all who wait in ``shared``."""
         try:
-            await turn.done.wait()
-            result = await self._lead(key, run)
+            await done.wait()
+            result, _shared = await self._lead(key, run)
         except BaseException as error:
             turn.waiting = None
-            if turn.done.is_set():
+            if done.is_set():
                 self._leave(key, turn)
             self._fail(shared, error)
             raise
         shared.set_result(result)
-        return result
+        return result, False
 
-    def _leave(self, key: str, turn: _Turn[T]) -> None:
+    def _leave(self, key: Hashable, turn: _Turn[T]) -> None:
         if self._turns.get(key) is turn:
             del self._turns[key]
 
@@ -91,21 +110,13 @@ class KeyTurns(Generic[T]):
         shared.set_exception(Draining("the run for this key was cut short") if cut else error)
         shared.exception()  # seen: nobody may be waiting
 
-    async def _pace(self, key: str) -> None:
-        last = self._last.get(key)
-        if last is None or not self._interval:
-            return
-        left = last + self._interval - self._clock.monotonic()
-        if left > 0:
-            await self._clock.sleep(left)
+    def _left(self, key: Hashable) -> float:
+        """Seconds until the key may be written again."""
+        last = self._recent.get(key) or self._earlier.get(key)
+        return 0.0 if last is None else last + self._interval - self._clock.monotonic()
 
-    def _note(self, key: str) -> None:
-        if not self._interval:
-            return
+    def _note(self, key: Hashable) -> None:
         now = self._clock.monotonic()
-        self._last[key] = now
-        self._last.move_to_end(key)
-        while self._last and (
-            len(self._last) > _REMEMBERED or now - next(iter(self._last.values())) > self._interval
-        ):
-            self._last.popitem(last=False)
+        if now - self._since > self._interval or len(self._recent) >= _REMEMBERED:
+            self._earlier, self._recent, self._since = self._recent, {}, now
+        self._recent[key] = now
