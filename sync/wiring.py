@@ -166,7 +166,8 @@ async def open_stores(
     """
     bundle = str(settings.ca_bundle or environ.get("AWS_CA_BUNDLE") or "")
     client = Client(
-        max_idle=connections(settings),
+        # All that were open at once may be needed again: a handshake costs as much as ten requests.
+        max_idle=_MESSAGES_PER_CONNECTION * connections(settings),
         tls=tls_context(bundle),
         proxies=Proxies.from_environment(environ),
     )

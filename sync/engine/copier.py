@@ -107,7 +107,9 @@ class Copier:
             found = await self._look(job, context.source.current)
             if found is None:
                 return await self._gone(job, state)
-            if found == written.identity and await self._settled(job, state, written):
+            if found == written.identity and (
+                not state.unknown_write or await self._settled(job, state, written)
+            ):
                 return Outcome.COPIED, written, ""
             first = current(job.source)
             meta = await self._look_if_large(job, found.size)
@@ -176,8 +178,6 @@ class Copier:
 
     async def _settled(self, job: TransferJob, state: JobState, written: Written) -> bool:
         """A write without a reply may land late, on top of the good one: wait, look again."""
-        if not state.unknown_write:
-            return True
         await self._context.clock.sleep(self._context.options.late_write_grace)
         state.unknown_write = False
         return await self._holds(job, written)

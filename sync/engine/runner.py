@@ -25,7 +25,8 @@ from sync.ports import Clock, Delivery, JobLedger, JobQueue, TransferObserver
 _QUEUE_FAILURES: Final = 5
 _EMPTY_LOOKS: Final = 2
 _MANY: Final = 4
-_MOMENT: Final = 0.01
+_MOMENT: Final = 0.02
+"""Seconds in which a few of many messages end."""
 
 
 class Runner:
@@ -84,6 +85,7 @@ class Runner:
         self._empty_looks = 0
         self._plenty = False
         self._resting: dict[int, asyncio.Future[None]] = {}
+        self._asking = asyncio.Lock()
 
     # --- the loop ---------------------------------------------------------------------
 
@@ -134,7 +136,8 @@ class Runner:
             if self._options.until_empty and self.breaker.state is State.OPEN:
                 self.stop(self.breaker.reason)
                 return
-            room = await self._room()
+            async with self._asking:
+                room = await self._room()
             if room and not await self._take(room, first=number == 0):
                 self._plenty = False
 
@@ -177,6 +180,7 @@ class Runner:
                 return take
             self._changed.clear()
             await self._changed.wait()
+            waited = False
         return 0
 
     async def _take(self, room: int, *, first: bool) -> bool:

@@ -57,22 +57,23 @@ def _missing(first: ObjectRef) -> SyncError:
 async def _relay(
     context: Context, job: TransferJob, state: JobState, read: SourceRead, *, buffered: bool
 ) -> Written:
-    meta, destination = read.meta, context.destination
+    meta, destination, target = read.meta, context.destination, job.destination
+    size = meta.size
     headers = await context.headers(job, meta)
     wanted = digests_for(meta.checksums, destination.dialect.digests)
     if buffered:
         wanted |= {Digest.MD5}
     stream = DigestingStream(read.body, wanted, expected=whole_object(meta.checksums))
-    send = partial(destination.put, job.destination, headers=headers)
     try:
         if buffered:
-            receipt, sums = await send_buffered(context, stream, send, job.destination)
+            send = partial(destination.put, target, headers=headers)
+            receipt, sums = await send_buffered(context, stream, send, target)
         else:
-            receipt = await send(stream)
-            sums = proven(context, stream, receipt, job.destination)
+            receipt = await destination.put(target, stream, headers)
+            sums = proven(context, stream, receipt, target)
     except BaseException as error:
         state.write_failed(error, in_full=stream.complete)
         raise
-    state.bytes_moved += meta.size
-    context.slots.moved(meta.size)
-    return Written(meta.identity, Expected(meta.size, sums, etag=receipt.etag))
+    state.bytes_moved += size
+    context.slots.moved(size)
+    return Written(meta.identity, Expected(size, sums, "", receipt.etag))

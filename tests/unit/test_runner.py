@@ -467,3 +467,67 @@ def test_messages_that_cannot_be_handed_over_keep_no_batch_from_ending() -> None
         assert any(not worker.runner.report.well for worker in w.workers)
 
     virtual.run(main())
+
+
+def test_nearly_full_hands_wait_a_moment_to_take_ten_at_once() -> None:
+    async def main() -> None:
+        w = world(runner_options=small(in_flight=40))
+        for number in range(400):
+            w.source.store(source(f"k/{number}"), b"x")
+            w.queue.send(event(CREATED, f"k/{number}", size=1))
+
+        async def slow(operation: str, _ref: ObjectRef) -> None:
+            if operation == "put":  # ends come one by one, some milliseconds after each other
+                await asyncio.sleep(0.01 + 0.002 * (len(w.target.requests) % 17))
+
+        w.target.interfere = slow
+        takes = spy_on_receives(w)
+        await finish(w.worker())
+        assert w.differences() == []
+        assert sum(takes) == 400
+        assert len([taken for taken in takes if taken]) <= 60
+
+    virtual.run(main())
+
+
+@pytest.mark.parametrize("stuck", [35, 39])
+def test_hands_full_of_long_work_still_take_what_there_is_room_for(stuck: int) -> None:
+    async def main() -> None:
+        w = world(runner_options=small(in_flight=40), options=CopyOptions(job_timeout=1e6))
+        for number in range(stuck + 20):
+            w.source.store(source(f"k/{number}"), b"x")
+
+        async def hold(operation: str, ref: ObjectRef) -> None:
+            if operation == "delete":
+                await asyncio.sleep(5_000)
+
+        w.target.interfere = hold
+        w.options = CopyOptions(job_timeout=1e6, sync_deletes=True)
+        for number in range(stuck):
+            w.source.remove(source(f"k/{number}"))
+            w.queue.send(event("ObjectRemoved:Delete", f"k/{number}"))
+        worker = w.worker()
+        await asyncio.sleep(60)
+        assert worker.runner.in_flight == stuck
+        for number in range(stuck, stuck + 20):
+            w.queue.send(event(CREATED, f"k/{number}", size=1))
+        await asyncio.sleep(60)
+        assert worker.runner.in_flight == stuck
+        assert len(w.queue.acknowledged) == 20
+        await worker.drain()
+
+    virtual.run(main())
+
+
+def spy_on_receives(w: World) -> list[int]:
+    """How many messages each receive brings."""
+    takes: list[int] = []
+    receive = w.queue.receive
+
+    async def spied(limit: int, **how: Any) -> Any:
+        deliveries = await receive(limit, **how)
+        takes.append(len(deliveries))
+        return deliveries
+
+    w.queue.receive = spied  # type: ignore[method-assign]
+    return takes
