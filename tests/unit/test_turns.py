@@ -71,11 +71,13 @@ def test_who_stops_waiting_leaves_the_place_to_others() -> None:
 def test_between_two_runs_of_a_key_the_interval_passes_and_no_longer() -> None:
     async def main() -> None:
         runs = Runs(interval=10.0, seconds=0.5)
+        await runs.take("first")
+        await asyncio.sleep(4.0)
         for _ in range(6):
             await runs.take()
-            for number in range(7):  # other keys, so that notes grow old at different times
+            for number in range(14):  # other keys all the time: what is remembered is renewed
                 await runs.take(f"other {number} at {now()}")
-        own = runs.begun[::8]
+        own = runs.begun[1::15]
         gaps = [later - earlier for earlier, later in pairwise(own)]
         assert gaps == pytest.approx([10.5] * 5)
 
