@@ -44,6 +44,7 @@ class Connection(asyncio.BufferedProtocol):
         self._on_lost = on_lost
         self._transport: asyncio.Transport | None = None
         self._inbox = inbox = Inbox(buffers)
+        self._takes_copy = False
         self.get_buffer = inbox.room  # type: ignore[method-assign]  # saves a call for each read
         self._waiter: asyncio.Future[None] | None = None
         self._otherwise, self._patience = "", 0.0
@@ -64,18 +65,19 @@ class Connection(asyncio.BufferedProtocol):
         self.reusable = True
         self.exchanges += 1
 
-    def write(self, data: bytes) -> None:
+    def write(self, data: bytes | memoryview) -> None:
         """Hand bytes to the transport; Broken where the connection has ended.
 
         While ``congested``, wait for ``drained`` before the next.
         """
         if self._failure is not None:
-            raise self._failure
+            raise self._broken(self._failure)
         transport = self._transport
         if transport is None or transport.is_closing():
             # It failed, but ``connection_lost`` is yet to come: it would drop the bytes silently.
             raise Broken("the connection broke", dead=True)
-        transport.write(data)
+        # The view's bytes are overwritten next; a plain transport may have kept them.
+        transport.write(data if self._takes_copy or isinstance(data, bytes) else bytes(data))
 
     async def drained(self, limit: float) -> None:
         """Wait until the transport takes more, or a reply's head is there."""
@@ -125,7 +127,8 @@ class Connection(asyncio.BufferedProtocol):
             if inbox.complete:
                 return None
             if self._reading_paused:
-                self._resume_reading()
+                self._resume_reading()  # may bring bytes at once
+                continue
             await self._change(self._loop.time() + limit, _NO_BYTE, limit)
 
     def park(self, until: float) -> bool:
@@ -167,6 +170,7 @@ class Connection(asyncio.BufferedProtocol):
     def adopt(self, transport: asyncio.Transport) -> None:
         """Use this transport: a new one, or the encrypted one laid over the first."""
         self._transport = transport
+        self._takes_copy = bool(getattr(transport, "takes_copy", False))
         transport.set_write_buffer_limits(high=WRITE_HIGH)
 
     # What the watchdog does.
@@ -221,6 +225,7 @@ class Connection(asyncio.BufferedProtocol):
             how = f"the connection broke ({exc})" if exc else "the other side closed the connection"
             self._failure = Broken(how, dead=True)
         self.reusable = False
+        self._transport = None
         self._wake()
         self._on_lost(self)
 
@@ -241,12 +246,18 @@ class Connection(asyncio.BufferedProtocol):
         After ``end`` (loop time) it is the end, because ``otherwise`` (no …) ``patience`` s.
         """
         if self._failure is not None:
-            raise self._failure
+            raise self._broken(self._failure)
         assert self._waiter is None, "a connection serves one task at a time"
         self.deadline = min(end, self._whole)
         self._otherwise, self._patience = otherwise if end <= self._whole else "", patience
         self._waiter = waiter = self._loop.create_future()
         return waiter
+
+    @staticmethod
+    def _broken(failure: Broken) -> Broken:
+        # An exception holds the frames it went through, and so this connection: a copy is
+        # raised, lest each lost connection wait with its buffers for the garbage collector.
+        return Broken(str(failure), dead=failure.dead)
 
     def _wake(self) -> None:
         # A cancelled waiter stays: its connection is given up by whoever was cancelled.

@@ -14,6 +14,7 @@ from sync.wire.errors import Broken
 from sync.wire.proxy import Proxy
 from sync.wire.request import Origin
 from sync.wire.tls import explain, tls_context
+from sync.wire.tls_channel import RECEIVE, TlsChannel
 
 
 class Dialer:
@@ -29,6 +30,7 @@ class Dialer:
         self._loop = loop
         self._make = make
         self._tls = tls
+        self._received = memoryview(bytearray(RECEIVE))
         self.addresses = Addresses(loop)
 
     async def dial(self, origin: Origin, proxy: Proxy | None, limit: float) -> Connection:
@@ -49,15 +51,29 @@ class Dialer:
     async def _dial(self, origin: Origin, proxy: Proxy | None, limit: float) -> Connection:
         if origin.scheme == "https" and proxy is not None:
             return await self._dial_through(origin, proxy, limit)
-        context = self._context() if origin.scheme == "https" else None
         host, port = (origin.host, origin.port) if proxy is None else (proxy.host, proxy.port)
-        open_one = partial(
-            self._loop.create_connection,
-            self._make,
-            ssl=context,
-            server_hostname=origin.host if context else None,
+        open_one = self._open_tls if origin.scheme == "https" else self._open_plain
+        return await self._first_open(partial(open_one, origin), host, port, limit)
+
+    async def _open_plain(self, _origin: Origin, host: str, port: int) -> Connection:
+        return (await self._loop.create_connection(self._make, host, port))[1]
+
+    async def _open_tls(self, origin: Origin, host: str, port: int) -> Connection:
+        connection = self._make()
+        channel = self._channel(connection, origin)
+        await self._loop.create_connection(lambda: channel, host, port)
+        await _opened(channel)
+        return connection
+
+    def _channel(self, connection: Connection, origin: Origin, *, made: bool = False) -> TlsChannel:
+        return TlsChannel(
+            connection,
+            loop=self._loop,
+            context=self._context(),
+            host=origin.host,
+            received=self._received,
+            made=made,
         )
-        return await self._first_open(open_one, host, port, limit)
 
     def _context(self) -> ssl.SSLContext:
         if self._tls is None:
@@ -66,7 +82,7 @@ class Dialer:
 
     async def _first_open(
         self,
-        open_one: Callable[..., Awaitable[tuple[asyncio.Transport, Connection]]],
+        open_one: Callable[[str, int], Awaitable[Connection]],
         host: str,
         port: int,
         limit: float,
@@ -78,7 +94,7 @@ class Dialer:
             left = end - self._loop.time()
             try:
                 async with asyncio.timeout(left if address is addresses[-1] else left / 2):
-                    return (await open_one(*address))[1]
+                    return await open_one(*address)
             except ssl.SSLCertVerificationError:
                 raise
             except OSError:
@@ -88,15 +104,15 @@ class Dialer:
         raise OSError(f"{host} has no address")
 
     async def _dial_through(self, origin: Origin, proxy: Proxy, limit: float) -> Connection:
-        open_one = partial(self._loop.create_connection, self._make)
+        open_one = partial(self._open_plain, origin)
         connection = await self._first_open(open_one, proxy.host, proxy.port, limit)
         try:
             await self._tunnel(connection, origin, proxy, limit)
-            transport = await self._loop.start_tls(
-                connection.transport, connection, self._context(), server_hostname=origin.host
-            )
-            assert transport is not None
-            connection.adopt(transport)
+            plain = connection.transport
+            channel = self._channel(connection, origin, made=True)
+            plain.set_protocol(channel)
+            channel.connection_made(plain)
+            await _opened(channel)
         except BaseException:
             connection.abort()
             raise
@@ -118,3 +134,12 @@ class Dialer:
         if not connection.park(self._loop.time() + limit):
             raise Broken(f"the proxy {proxy.host} closed the way it had opened")
         connection.exchanges = 0
+
+
+async def _opened(channel: TlsChannel) -> None:
+    try:
+        await channel.ready
+    except BaseException:
+        channel.abort()
+        await asyncio.sleep(0)  # the loop closes the socket meanwhile
+        raise

@@ -225,7 +225,7 @@ async def _send_chunk(connection: Connection, chunk: memoryview, idle: float) ->
     for at in range(0, len(chunk), _STEP):
         if connection.answered:
             return False
-        connection.write(bytes(chunk[at : at + _STEP]))
+        connection.write(chunk[at : at + _STEP])
         if connection.congested:
             await connection.drained(idle)
     return True

@@ -16,6 +16,7 @@ def tls_context(ca_bundle: str = "") -> ssl.SSLContext:
     """
     context = ssl.create_default_context() if not ca_bundle else _with_bundle(ca_bundle)
     context.minimum_version = ssl.TLSVersion.TLSv1_2
+    context.options |= ssl.OP_NO_RENEGOTIATION  # no write may have to wait for a read
     context.set_alpn_protocols(["http/1.1"])
     return context
 

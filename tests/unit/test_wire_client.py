@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import gc
 import socket
 import ssl
 import struct
@@ -17,6 +18,7 @@ from support.wire_server import scripted as serve
 from sync.checksums import BytesStream
 from sync.errors import IntegrityError, OutcomeUnknown, RequestRefused, TransientStoreError
 from sync.wire.client import Client
+from sync.wire.connection import Connection
 from sync.wire.errors import Broken
 from sync.wire.request import Origin, Progress, Request, Timeouts
 
@@ -772,3 +774,24 @@ def test_a_closed_client_says_so(world: World) -> None:
             await client.send(get(served))
 
     world.run(test, says(then="hold"))
+
+
+def test_lost_connections_need_no_garbage_collector(world: World) -> None:
+    """Their buffers would else be kept until it comes round."""
+
+    async def test(client: Client, served: Scripted) -> None:
+        for _ in range(3):
+            with pytest.raises(TransientStoreError):
+                await client.send(get(served))
+        await until(lambda: client.connections_open == 0)
+        await asyncio.sleep(0)
+        left = [found for found in gc.get_objects() if isinstance(found, Connection)]
+        assert not left
+
+    broken = says(b"HTTP/1.1 200 OK\r\nContent-Length: 10\r\n\r\nhalf", then="close")
+    gc.collect()
+    gc.disable()
+    try:
+        world.run(test, broken, broken, broken)
+    finally:
+        gc.enable()

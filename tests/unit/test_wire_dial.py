@@ -292,9 +292,13 @@ def test_https_through_a_proxy_is_a_tunnel(loop: str) -> None:
                         sink.write(data)
                     sink.close()
 
-                async with asyncio.TaskGroup() as group:
-                    group.create_task(pump(peer.reader, writer))
-                    group.create_task(pump(reader, peer.writer))
+                try:
+                    async with asyncio.TaskGroup() as group:
+                        group.create_task(pump(peer.reader, writer))
+                        group.create_task(pump(reader, peer.writer))
+                finally:
+                    writer.transport.abort()
+                    await asyncio.sleep(0)
 
             async with scripted(tunnel) as proxy:
                 way = Proxy("127.0.0.1", proxy.origin.port)
