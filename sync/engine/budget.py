@@ -18,6 +18,7 @@ _SHORTEST: Final = 0.5
 _SHORTEST_THROTTLED: Final = 1.0
 """Stores count requests by the second."""
 _FEWEST: Final = 20
+_FOR_PARTS: Final = 0.75
 _LULL: Final = 0.5
 
 
@@ -34,20 +35,24 @@ _NOTHING: Final = _Nothing()
 
 
 class Budget:
-    """``async with budget``: take a place for one transfer; first come, first served.
+    """``async with budget``: take a place for a whole object; ``async with budget.parts``: for a
+    part of a large one. Each may have all places while the other wants none. While both wait,
+    parts get three quarters, so that neither stands behind a long row of the other.
 
     ``limit`` may be set at any time: a higher one lets waiters in at once, a lower one holds
     as places become free.
     """
 
-    __slots__ = ("_limit", "_used", "_waiting")
+    __slots__ = ("_limit", "_parts_used", "_parts_waiting", "_used", "_waiting", "parts")
 
     def __init__(self, limit: int) -> None:
         if limit < 1:
             raise ValueError("a budget has one place at least")
         self._limit = limit
-        self._used = 0
+        self._used = self._parts_used = 0
         self._waiting: deque[asyncio.Future[None]] = deque()
+        self._parts_waiting: deque[asyncio.Future[None]] = deque()
+        self.parts = _Parts(self)
 
     @property
     def limit(self) -> int:
@@ -71,7 +76,7 @@ class Budget:
         if self._used < self._limit:
             self._used += 1
             return _NOTHING
-        return self._queue()
+        return self._queue(self._waiting)
 
     def __aexit__(
         self,
@@ -82,31 +87,48 @@ class Budget:
         self._leave()
         return _NOTHING
 
-    async def _queue(self) -> None:
+    def enter_part(self) -> Awaitable[None]:
+        """See ``parts``."""
+        if self._used >= self._limit:
+            return self._queue(self._parts_waiting)
+        self._parts_used += 1
+        return self.__aenter__()
+
+    def leave_part(self, kind: type[BaseException] | None) -> Awaitable[None]:
+        """See ``parts``."""
+        self._parts_used -= 1
+        return self.__aexit__(kind, None, None)
+
+    async def _queue(self, waiting: deque[asyncio.Future[None]]) -> None:
         place = asyncio.get_running_loop().create_future()
-        self._waiting.append(place)
+        waiting.append(place)
         try:
             await place
         except asyncio.CancelledError:
             if place.cancelled():
-                if place in self._waiting:
-                    self._waiting.remove(place)
+                if place in waiting:
+                    waiting.remove(place)
             else:  # it had been given the place already
+                self._parts_used -= waiting is self._parts_waiting
                 self._leave()
             raise
 
     def _leave(self) -> bool:
         """Give the place on, or back; True where somebody waited for it."""
-        if self._used <= self._limit and self._waiting and self._hand_over():
+        if self._used <= self._limit and self._hand_over():
             return True
         self._used -= 1
         return False
 
     def _hand_over(self) -> bool:
         """Wake the first that still waits."""
-        while self._waiting:
-            place = self._waiting.popleft()
+        while self._waiting or self._parts_waiting:
+            part = self._parts_waiting and (
+                not self._waiting or self._parts_used < self._limit * _FOR_PARTS
+            )
+            place = (self._parts_waiting if part else self._waiting).popleft()
             if not place.done():
+                self._parts_used += bool(part)
                 place.set_result(None)
                 return True
         return False
@@ -116,6 +138,26 @@ class Budget:
 
     def throttled(self) -> None:
         """A store asked for less (429, 503)."""
+
+
+class _Parts:
+    """The budget as parts of large objects see it."""
+
+    __slots__ = ("_budget",)
+
+    def __init__(self, budget: Budget) -> None:
+        self._budget = budget
+
+    def __aenter__(self) -> Awaitable[None]:
+        return self._budget.enter_part()
+
+    def __aexit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> Awaitable[None]:
+        return self._budget.leave_part(kind)
 
 
 class AutoBudget(Budget):
@@ -165,7 +207,7 @@ class AutoBudget(Budget):
 
     def __aenter__(self) -> Awaitable[None]:
         if self._used >= self._limit:
-            return self._queue()
+            return self._queue(self._waiting)
         self._used += 1
         if self._used == self._limit:
             self._filled()

@@ -121,7 +121,7 @@ class PartMover:
     async def _send(self, work: Work, spec: PartSpec) -> None:
         async def attempt(last: SyncError | None) -> PartSum:
             buffered = self._context.must_buffer(last)
-            async with self._context.slots:
+            async with self._context.slots.parts:
                 sent = await self._relay(work, spec, buffered=buffered)
                 self._context.slots.moved(spec.length)
                 return sent
@@ -167,7 +167,7 @@ class PartMover:
 
         async def attempt(_last: SyncError | None) -> Checksums:
             spec = work.cut.part(part.number)
-            async with self._context.slots:
+            async with self._context.slots.parts:
                 return await self._digest(work, spec)
 
         sums = await self._context.retry.run(f"re-read {work.job.source}", attempt)

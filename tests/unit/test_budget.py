@@ -87,13 +87,51 @@ def test_a_place_given_to_a_waiter_that_is_cancelled_goes_to_the_next() -> None:
     asyncio.run(main())
 
 
+def test_parts_and_whole_objects_do_not_stand_in_one_row() -> None:
+    """Eight places, long rows of both: parts get three quarters of them."""
+
+    async def main() -> None:
+        budget = Budget(8)
+        inside: list[tuple[str, asyncio.Event]] = []
+
+        async def visit(name: str) -> None:
+            async with budget.parts if name == "part" else budget:
+                inside.append((name, asyncio.Event()))
+                await inside[-1][1].wait()
+
+        async def let_one_go(name: str) -> None:
+            at = next(at for at, (other, _) in enumerate(inside) if other == name)
+            inside.pop(at)[1].set()
+            for _ in range(3):
+                await asyncio.sleep(0)
+
+        names = ["part"] * 30 + ["object"] * 30
+        rows = [asyncio.create_task(visit(name)) for name in names]
+        await asyncio.sleep(0)
+        assert [name for name, _ in inside] == ["part"] * 8  # nobody else was there
+        for _ in range(2):
+            await let_one_go("part")
+        assert sorted(name for name, _ in inside) == ["object"] * 2 + ["part"] * 6
+        for name in ("object", "part", "part", "object"):
+            await let_one_go(name)
+            assert sorted(name for name, _ in inside) == ["object"] * 2 + ["part"] * 6
+        while inside:
+            await let_one_go(inside[0][0])
+        await asyncio.gather(*rows)
+        assert budget.used == 0
+
+    asyncio.run(main())
+
+
 def test_a_budget_without_a_place_is_refused() -> None:
     with pytest.raises(ValueError, match="one place"):
         Budget(0)
 
 
 moves = st.lists(
-    st.tuples(st.sampled_from(["enter", "leave", "cancel", "limit", "run"]), st.integers(1, 9)),
+    st.tuples(
+        st.sampled_from(["enter", "part", "leave", "cancel", "limit", "run"]), st.integers(1, 9)
+    ),
     max_size=60,
 )
 
@@ -122,8 +160,8 @@ class Crowd:
         self.tasks: list[asyncio.Task[None]] = []
         self.peak = budget.limit
 
-    async def visit(self) -> None:
-        async with self.budget:
+    async def visit(self, *, part: bool = False) -> None:
+        async with self.budget.parts if part else self.budget:
             let_go = asyncio.Event()
             self.inside.append(let_go)
             try:
@@ -134,6 +172,8 @@ class Crowd:
     async def take(self, step: str, number: int) -> None:
         if step == "enter":
             self.tasks += [asyncio.create_task(self.visit()) for _ in range(number)]
+        elif step == "part":
+            self.tasks += [asyncio.create_task(self.visit(part=True)) for _ in range(number)]
         elif step == "leave":
             for let_go in self.inside[:number]:
                 let_go.set()
