@@ -21,7 +21,9 @@ from support.fixed_aws import FixedAws, fixed_aws
 SMALL = {"calls": 970.0, "own calls": 384.5, "blocks": 476.0, "bytes": 119_400.0}
 """For each object of 4 KiB, its share of the queue's work included."""
 PART = {"calls": 10_636.0, "own calls": 4_586.0, "blocks": 5_538.0, "bytes": 17_835_000.0}
-"""For each part of 16 MiB. One more call for each 256 KiB is 64 own calls more."""
+"""For each part of 16 MiB, in 64 chunks or a few more: how the bytes arrive moves the own calls
+by 40 either way. Two more for each chunk are seen for certain, and so is a copy of it.
+"""
 MIB = 1024 * 1024
 SPARE = 1.01
 """A figure may be so many times what was measured."""
