@@ -15,6 +15,7 @@ MAX_HEAD: Final = 64 * 1024
 MAX_HEADERS: Final = 200
 _NAMES_KEPT: Final = 500
 _NAMES: Final[dict[str, str]] = {}
+_FIRST_LINES: Final[dict[str, tuple[int, bool]]] = {}
 _NOT_HTTP: Final = "the reply is not HTTP ({})"
 # RFC 9112, 4: a status line; a reason may be missing, and some leave out the space before it.
 _STATUS_LINE: Final = re.compile(r"HTTP/1\.([01]) ([1-5][0-9]{2})(?: .*)?", re.ASCII).fullmatch
@@ -95,27 +96,21 @@ class ReplyHead:
         breaks = len(lines) - 1
         if breaks > MAX_HEADERS + _NO_HEADERS:
             raise Broken(f"the reply has more than {MAX_HEADERS} headers")
-        if text.count("\n") != breaks or text.count("\r") != breaks or "\0" in text:
+        if raw.count(b"\n") != breaks or raw.count(b"\r") != breaks or b"\0" in raw:
             raise Broken(_NOT_HTTP.format("a line break or a NUL within a line"))
-        first = _STATUS_LINE(lines[0])
-        if first is None:
-            raise Broken(_NOT_HTTP.format(f"it begins with {lines[0][:40]!r}"))
-        self.status = int(first[2])
+        known = _FIRST_LINES.get(lines[0]) or _first_line(lines[0])
+        self.status, keep_alive = known
         self.headers = headers = _headers(lines)
         self.chunked = False
         self.length: int | None = None
-        self._frame(method)
         said = headers.get("connection")
-        if said is None:
-            self.keep_alive = first[1] == "1"
-        else:
+        if said is not None:
             said = said.lower()
-            self.keep_alive = "close" not in said if first[1] == "1" else "keep-alive" in said
-
-    def _frame(self, method: str) -> None:
-        length = self.headers.get("content-length")
-        coding = self.headers.get("transfer-encoding")
-        if _has_no_body(method, self.status):
+            keep_alive = "close" not in said if keep_alive else "keep-alive" in said
+        self.keep_alive = keep_alive
+        length = headers.get("content-length")
+        coding = headers.get("transfer-encoding")
+        if method == "HEAD" or _has_no_body(method, self.status):
             self.length = 0
         elif coding is not None:
             self._frame_chunked(coding, length)
@@ -127,6 +122,17 @@ class ReplyHead:
         if coding.lower() != "chunked" or length is not None:
             raise Broken(f"the reply's framing is not understood (Transfer-Encoding: {coding!r})")
         self.chunked = True
+
+
+def _first_line(line: str) -> tuple[int, bool]:
+    """Status, and whether the connection stays open where nothing else is said."""
+    match = _STATUS_LINE(line)
+    if match is None:
+        raise Broken(_NOT_HTTP.format(f"it begins with {line[:40]!r}"))
+    found = int(match[2]), match[1] == "1"
+    if len(_FIRST_LINES) < _NAMES_KEPT:
+        _FIRST_LINES[line] = found
+    return found
 
 
 def _headers(lines: list[str]) -> dict[str, str]:
@@ -154,8 +160,8 @@ def _name(name: str) -> str:
 
 
 def _has_no_body(method: str, status: int) -> bool:
-    """RFC 9112, 6.3, cases 1 and 2."""
-    if method == "HEAD" or status < 200 or status in (204, 304):  # noqa: PLR2004  see above
+    """RFC 9112, 6.3, cases 1 and 2; HEAD is the caller's."""
+    if status < 200 or status in (204, 304):  # noqa: PLR2004  see above
         return True
     return method == "CONNECT" and status < 300  # noqa: PLR2004  what follows is the tunnel
 

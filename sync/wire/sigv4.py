@@ -180,7 +180,11 @@ class Signer:
     ) -> tuple[str, str]:
         """As `sign`, with the headers as the lines that go out (``Request.lines``)."""
         prepared = self._prepare(host, headers, payload_hash, credentials, region, now)
-        target, signature = self._signed(prepared, method, path, query, payload_hash)
+        if query or not self._s3:
+            target, signature = self._signed(prepared, method, path, query, payload_hash)
+        else:  # the usual request, without a step between
+            target = path
+            signature = prepared.signature(f"{method}\n{path}\n\n{prepared.tail}{payload_hash}")
         return target, f"{prepared.lines}{signature}\r\n"
 
     def _signed(
@@ -200,7 +204,7 @@ class Signer:
         region: str,
         now: float,
     ) -> _Prepared:
-        stamp = self._amz_date(now)
+        stamp = self._stamp if int(now) == self._second else self._amz_date(now)
         hashed = payload_hash if self._s3 else ""
         secret, token = credentials.secret_key, credentials.token
         key = (host, region, credentials.access_key, secret, token, hashed, headers)

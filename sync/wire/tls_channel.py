@@ -52,17 +52,17 @@ class TlsChannel(asyncio.BufferedProtocol, asyncio.Transport):
 
     def write(self, data: bytes | bytearray | memoryview) -> None:
         """Encrypt and send; the data is the caller's again afterwards."""
-        view = memoryview(data)
-        sealed = []
         try:
+            if len(data) <= _STEP:
+                self._tls.write(data)
+                self._transport.write(self._outgoing.read())
+                return
+            sealed, view = [], memoryview(data)
             for at in range(0, len(view), _STEP):
                 self._tls.write(view[at : at + _STEP])
                 sealed.append(self._outgoing.read())
         except ssl.SSLError as error:
             self._break(error)
-            return
-        if len(sealed) == 1:
-            self._transport.write(sealed[0])
         else:
             self._transport.writelines(sealed)
 
