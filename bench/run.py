@@ -107,14 +107,16 @@ def main() -> None:
     )
     parser.add_argument("--quick", action="store_true", help="less than a minute, rough figures")
     parser.add_argument("--rounds", type=int, default=3)
-    parser.add_argument("--small", type=int, help="objects of 4 KiB (default 5000)")
-    parser.add_argument("--large", type=int, help="MiB of the large object (default 1024)")
+    parser.add_argument("--small", type=int, help="objects of 4 KiB (default 10000)")
+    parser.add_argument(
+        "--large", type=int, help="MiB in large objects, of 1 GiB each (default 2048)"
+    )
     parser.add_argument("--cross-check", action="store_true", help="on SeaweedFS as well")
     given = parser.parse_args()
     # Ended from outside, it still ends its servers and clears up.
     signal.signal(signal.SIGTERM, lambda *_: sys.exit(143))
-    given.small = given.small or (2000 if given.quick else 5000)
-    given.large = given.large or (256 if given.quick else 1024)
+    given.small = given.small or (2000 if given.quick else 10_000)
+    given.large = given.large or (256 if given.quick else 2048)
     given.rounds = 1 if given.quick else given.rounds
     with tempfile.TemporaryDirectory(dir=_in_memory()) as name:
         print(json.dumps(measure_all(given, Path(name))))
@@ -126,11 +128,12 @@ def _in_memory() -> str | None:
 
 
 def measure_all(given: argparse.Namespace, folder: Path) -> dict[str, object]:
-    record, size = not given.quick, given.large * MIB
+    record, count = not given.quick, max(1, given.large // 1024)
+    size = given.large * MIB // count
     with pair(folder) as both:
         small = compare(both, count=given.small, size=SMALL, rounds=given.rounds, record=record)
         show_small(small, given)
-        large = compare(both, count=1, size=size, rounds=given.rounds, record=record)
+        large = compare(both, count=count, size=size, rounds=given.rounds, record=record)
         show_large(large, given)
         rss, more = memory(both, objects=8 if given.quick else 16)
         ledger = with_ledger(both, jobs=given.small)
@@ -178,9 +181,10 @@ def show_small(table: dict[str, Row], given: argparse.Namespace) -> None:
 
 
 def show_large(table: dict[str, Row], given: argparse.Namespace) -> None:
-    print(f"\none object of {given.large} MiB")
-    size = given.large * MIB
-    text = contest.lines(table, units=given.large / 1024, unit="GiB", objects=1, size=size)
+    print(f"\n{given.large} MiB in objects of 1 GiB at most")
+    objects = max(1, given.large // 1024)
+    size = given.large * MIB // objects
+    text = contest.lines(table, units=given.large / 1024, unit="GiB", objects=objects, size=size)
     print(text + "\n", flush=True)
 
 
@@ -190,7 +194,7 @@ def draw(small: dict[str, Row], large: dict[str, Row], given: argparse.Namespace
         "CPU seconds per 1,000 objects of 4 KiB": {
             name: row.median("cpu") / given.small * 1000 for name, row in small.items()
         },
-        "CPU seconds per GiB of one large object": {
+        "CPU seconds per GiB of large objects": {
             name: row.median("cpu") / given.large * 1024 for name, row in large.items()
         },
     }

@@ -58,22 +58,28 @@ class Connection(asyncio.BufferedProtocol):
 
     # What the caller does.
 
-    def begin(self, method: str, *, whole: float) -> None:
-        """Start an exchange that may last ``whole`` seconds."""
+    def begin(self, method: str, data: bytes, *, whole: float) -> None:
+        """Start an exchange that may last ``whole`` seconds, and send its first bytes; Broken
+        where the connection has ended.
+        """
+        transport = self._transport
+        if self._failure is not None or transport is None:
+            raise self._broken()
         self._inbox.expect(method)
         self._whole = self.deadline = self._loop.time() + whole
         self.reusable = True
         self.exchanges += 1
+        transport.write(data)
 
     def write(self, data: bytes | memoryview) -> None:
         """Hand bytes to the transport; Broken where the connection has ended.
 
         While ``congested``, wait for ``drained`` before the next.
         """
-        if self._failure is not None:
-            raise self._broken(self._failure)
         transport = self._transport
-        if transport is None or transport.is_closing():
+        if self._failure is not None or transport is None:
+            raise self._broken()
+        if transport.is_closing():
             # It failed, but ``connection_lost`` is yet to come: it would drop the bytes silently.
             raise Broken("the connection broke", dead=True)
         # The view's bytes are overwritten next; a plain transport may have kept them.
@@ -246,15 +252,16 @@ class Connection(asyncio.BufferedProtocol):
         After ``end`` (loop time) it is the end, because ``otherwise`` (no …) ``patience`` s.
         """
         if self._failure is not None:
-            raise self._broken(self._failure)
+            raise self._broken()
         assert self._waiter is None, "a connection serves one task at a time"
         self.deadline = min(end, self._whole)
         self._otherwise, self._patience = otherwise if end <= self._whole else "", patience
         self._waiter = waiter = self._loop.create_future()
         return waiter
 
-    @staticmethod
-    def _broken(failure: Broken) -> Broken:
+    def _broken(self) -> Broken:
+        failure = self._failure
+        assert failure is not None
         # An exception holds the frames it went through, and so this connection: a copy is
         # raised, lest each lost connection wait with its buffers for the garbage collector.
         return Broken(str(failure), dead=failure.dead)

@@ -126,8 +126,8 @@ class Dialer:
         lines = [f"CONNECT {target} HTTP/1.1", f"Host: {target}"]
         if proxy.authorization:
             lines.append(f"Proxy-Authorization: {proxy.authorization}")
-        connection.begin("CONNECT", whole=limit)
-        connection.write("\r\n".join([*lines, "\r\n"]).encode("latin-1"))
+        data = "\r\n".join([*lines, "\r\n"]).encode("latin-1")
+        connection.begin("CONNECT", data, whole=limit)
         reply = await connection.reply(limit)
         if reply.status >= 300:  # noqa: PLR2004  only 2xx opens the tunnel
             raise Broken(f"the proxy {proxy.host} refused the way with status {reply.status}")

@@ -147,17 +147,16 @@ async def exchange(
     Whatever ends it early closes the connection: a body that raises (its own exception goes
     on to the caller), a cancelled task, a time limit. Stale where it may be tried again.
     """
-    connection.begin(request.method, whole=limits.whole)
     progress, in_full = request.progress, False
     try:
         if body is None:
-            connection.write(head)
+            connection.begin(request.method, head, whole=limits.whole)
             in_full = True
         elif isinstance(body, bytes) and len(body) <= SMALL_BODY:
-            connection.write(head + body)
+            connection.begin(request.method, head + body, whole=limits.whole)
             in_full = True
         else:
-            connection.write(head)
+            connection.begin(request.method, head, whole=limits.whole)
             in_full = await _send_body(connection, body, limits.idle)
         if progress is not None:
             progress.sent_in_full = in_full

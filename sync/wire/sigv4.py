@@ -55,6 +55,7 @@ _ODD_SPACE: Final = re.compile(r"[\t\v\f]|  |^ | $", re.ASCII).search
 _SPACES: Final = re.compile(r"[ \t\v\f]+", re.ASCII).sub
 _KEYS_KEPT: Final = 64
 _PREPARED_KEPT: Final = 256
+_BLOCK: Final = 64
 # Copying a fresh hash costs less than asking OpenSSL 3 for one.
 _SHA256: Final = hashlib.sha256()
 _NAME: Final = itemgetter(0)
@@ -100,7 +101,7 @@ class _Prepared:
         scope: str,
         stamp: str,
         access_key: str,
-        mac: hmac.HMAC,
+        mac: _Mac,
     ) -> None:
         names, canonical = _canonical_headers(headers, [("host", host), *added])
         self.pairs = (*headers, *added)
@@ -119,9 +120,27 @@ class _Prepared:
             digest.update(request.encode("latin-1"))
         except UnicodeEncodeError as error:
             raise RequestRefused("a header holds text that is not latin-1") from error
-        mac = self.mac.copy()
-        mac.update(f"{self.to_sign}{digest.hexdigest()}".encode())
-        return mac.hexdigest()
+        return self.mac.hexdigest(f"{self.to_sign}{digest.hexdigest()}".encode())
+
+
+class _Mac:
+    """HMAC-SHA-256 under one key (RFC 2104): both padded keys are hashed once for all messages,
+    which `hmac` does too, in twice the time.
+    """
+
+    __slots__ = ("_inner", "_outer")
+
+    def __init__(self, key: bytes) -> None:
+        block = key.ljust(_BLOCK, b"\0")  # the key is a digest, never longer than a block
+        self._inner = hashlib.sha256(bytes(byte ^ 0x36 for byte in block))
+        self._outer = hashlib.sha256(bytes(byte ^ 0x5C for byte in block))
+
+    def hexdigest(self, message: bytes) -> str:
+        """The code of a message."""
+        inner, outer = self._inner.copy(), self._outer.copy()
+        inner.update(message)
+        outer.update(inner.digest())
+        return outer.hexdigest()
 
 
 class Signer:
@@ -135,7 +154,7 @@ class Signer:
     def __init__(self, *, service: str) -> None:
         self._service = service
         self._s3 = service == "s3"
-        self._keys: dict[tuple[str, str, str], hmac.HMAC] = {}
+        self._keys: dict[tuple[str, str, str], _Mac] = {}
         # Most requests of a second differ from others in method and path alone.
         self._prepared: dict[tuple[object, ...], _Prepared] = {}
         self._second = -1
@@ -257,17 +276,17 @@ class Signer:
         body = UNSIGNED_PAYLOAD if self._s3 else EMPTY_HASH
         request = "\n".join((method, self._path(path), text, f"host:{host}\n", "host", body))
         digest = hashlib.sha256(request.encode("latin-1")).hexdigest()
-        mac = self._mac(credentials.secret_key, stamp[:8], region).copy()
-        mac.update(f"{_ALGORITHM}\n{stamp}\n{scope}\n{digest}".encode())
-        return f"{path}?{text}&X-Amz-Signature={mac.hexdigest()}"
+        mac = self._mac(credentials.secret_key, stamp[:8], region)
+        signature = mac.hexdigest(f"{_ALGORITHM}\n{stamp}\n{scope}\n{digest}".encode())
+        return f"{path}?{text}&X-Amz-Signature={signature}"
 
     def _path(self, path: str) -> str:
         if self._s3 or path == "/":
             return path
         return encode_key(_without_dots(path))
 
-    def _mac(self, secret: str, day: str, region: str) -> hmac.HMAC:
-        """The day's signing key, ready to be copied and fed: cheaper than keying anew."""
+    def _mac(self, secret: str, day: str, region: str) -> _Mac:
+        """The day's signing key, ready for messages."""
         known = self._keys.get((secret, day, region))
         if known is not None:
             return known
@@ -276,7 +295,7 @@ class Signer:
         key = f"AWS4{secret}".encode()
         for step in (day, region, self._service, "aws4_request"):
             key = hmac.digest(key, step.encode(), "sha256")
-        mac = self._keys[secret, day, region] = hmac.new(key, digestmod="sha256")
+        mac = self._keys[secret, day, region] = _Mac(key)
         return mac
 
     def _amz_date(self, now: float) -> str:

@@ -43,7 +43,7 @@ class TlsChannel(asyncio.BufferedProtocol, asyncio.Transport):
         self._incoming = ssl.MemoryBIO()
         self._outgoing = ssl.MemoryBIO()
         self._tls = context.wrap_bio(self._incoming, self._outgoing, server_hostname=host)
-        self._plain: asyncio.Transport | None = None
+        self._plain: asyncio.Transport
         self._open = self._paused = self._ended = False
         self._made = made
         self.ready: asyncio.Future[None] = loop.create_future()
@@ -55,7 +55,7 @@ class TlsChannel(asyncio.BufferedProtocol, asyncio.Transport):
         try:
             if len(data) <= _STEP:
                 self._tls.write(data)
-                self._transport.write(self._outgoing.read())
+                self._plain.write(self._outgoing.read())
                 return
             sealed, view = [], memoryview(data)
             for at in range(0, len(view), _STEP):
@@ -64,35 +64,34 @@ class TlsChannel(asyncio.BufferedProtocol, asyncio.Transport):
         except ssl.SSLError as error:
             self._break(error)
         else:
-            self._transport.writelines(sealed)
+            self._plain.writelines(sealed)
 
     def is_closing(self) -> bool:
         """True where nothing that is written would arrive."""
-        return self._ended or self._plain is None or self._plain.is_closing()
+        return self._ended or self._plain.is_closing()
 
     def abort(self) -> None:
         """End the connection at once."""
-        if self._plain is not None:
-            self._plain.abort()
+        self._plain.abort()
 
     def close(self) -> None:
         """End the connection when what is written has been sent."""
-        self._transport.close()
+        self._plain.close()
 
     def pause_reading(self) -> None:
         """Deliver nothing until ``resume_reading``."""
         self._paused = True
-        self._transport.pause_reading()
+        self._plain.pause_reading()
 
     def resume_reading(self) -> None:
         """Deliver what has been held back, before this returns, and what comes."""
         self._paused = False
-        self._transport.resume_reading()
+        self._plain.resume_reading()
         self._deliver()
 
     def set_write_buffer_limits(self, high: int | None = None, low: int | None = None) -> None:
         """As of any transport; the bytes counted are the encrypted ones."""
-        self._transport.set_write_buffer_limits(high=high, low=low)
+        self._plain.set_write_buffer_limits(high=high, low=low)
 
     # What the event loop does.
 
@@ -136,11 +135,6 @@ class TlsChannel(asyncio.BufferedProtocol, asyncio.Transport):
 
     # Within.
 
-    @property
-    def _transport(self) -> asyncio.Transport:
-        assert self._plain is not None
-        return self._plain
-
     def _shake_hands(self) -> None:
         try:
             self._tls.do_handshake()
@@ -151,7 +145,7 @@ class TlsChannel(asyncio.BufferedProtocol, asyncio.Transport):
             self._flush()  # the other side is told why
             if not self.ready.done():
                 self.ready.set_exception(error)
-            self._transport.close()
+            self._plain.close()
             return
         self._flush()
         self._open = self._made = True
@@ -164,7 +158,7 @@ class TlsChannel(asyncio.BufferedProtocol, asyncio.Transport):
         """Decrypt what is there, until the connection asks for a pause."""
         inner = self._inner
         try:
-            while not (self._paused or self._transport.is_closing()):
+            while not (self._paused or self._plain.is_closing()):
                 room = memoryview(inner.get_buffer(-1))
                 count = self._decrypt(room)
                 if count:
@@ -185,7 +179,7 @@ class TlsChannel(asyncio.BufferedProtocol, asyncio.Transport):
                 break
             if not got:  # the other side has said that it ends
                 self._ended = True
-                self._transport.close()
+                self._plain.close()
                 break
             count += int(got)
             # A record that fitted leaves nothing behind: no need to ask and be refused.
@@ -196,7 +190,7 @@ class TlsChannel(asyncio.BufferedProtocol, asyncio.Transport):
     def _flush(self) -> None:
         sealed = self._outgoing.read()
         if sealed:
-            self._transport.write(sealed)
+            self._plain.write(sealed)
 
     def _break(self, error: ssl.SSLError) -> None:
         """Nothing can be trusted any more: tell the connection why, and end."""
