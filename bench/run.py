@@ -107,7 +107,7 @@ def main() -> None:
     )
     parser.add_argument("--quick", action="store_true", help="less than a minute, rough figures")
     parser.add_argument("--rounds", type=int, default=3)
-    parser.add_argument("--small", type=int, help="objects of 4 KiB (default 10000)")
+    parser.add_argument("--small", type=int, help="objects of 4 KiB (default 20000)")
     parser.add_argument(
         "--large", type=int, help="MiB in large objects, of 1 GiB each (default 2048)"
     )
@@ -115,7 +115,7 @@ def main() -> None:
     given = parser.parse_args()
     # Ended from outside, it still ends its servers and clears up.
     signal.signal(signal.SIGTERM, lambda *_: sys.exit(143))
-    given.small = given.small or (2000 if given.quick else 10_000)
+    given.small = given.small or (2000 if given.quick else 20_000)
     given.large = given.large or (256 if given.quick else 2048)
     given.rounds = 1 if given.quick else given.rounds
     with tempfile.TemporaryDirectory(dir=_in_memory()) as name:

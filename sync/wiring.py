@@ -11,13 +11,12 @@ import logging
 from collections.abc import AsyncIterator, Mapping, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
-from typing import Final
+from typing import TYPE_CHECKING, Final
 
 from sync.adapters.clock import SystemClock
 from sync.adapters.credentials import Providers, aws_endpoint, providers
 from sync.adapters.dialects import BY_NAME, S3Dialect, dialect_for
 from sync.adapters.dynamodb import DynamoLedger
-from sync.adapters.ignore_file import IgnoreFile
 from sync.adapters.metadata import instance_name
 from sync.adapters.s3 import S3Store
 from sync.adapters.sqs import SqsQueue
@@ -38,6 +37,9 @@ from sync.telemetry.statistics import Statistics
 from sync.wire.client import Client
 from sync.wire.proxy import Proxies
 from sync.wire.tls import tls_context
+
+if TYPE_CHECKING:
+    from sync.adapters.ignore_file import IgnoreFile
 
 _PER_CONNECTION: Final = MIB
 _PROCESS_BASE: Final = 96 * MIB
@@ -359,6 +361,8 @@ class _Ignored:
     def __init__(self, settings: Settings) -> None:
         self._file: IgnoreFile | None = None
         if settings.ignore_list is not None:
+            from sync.adapters.ignore_file import IgnoreFile  # noqa: PLC0415  start-up time
+
             loop = asyncio.get_running_loop()
             self._file = IgnoreFile(
                 settings.ignore_list,

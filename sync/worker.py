@@ -131,7 +131,6 @@ def rest_the_collector() -> None:
     """Jobs leave next to no cycles behind: looking for them after every 700 new objects took a
     twentieth of the worker's time. What the program itself consists of is never looked at.
     """
-    gc.collect()
     gc.freeze()
     gc.set_threshold(_NEW_OBJECTS)
 

@@ -161,13 +161,14 @@ class S3Session:
 
     def _request(self, call: Call, credentials: Credentials) -> Request:
         place = self._place(call.bucket, credentials)
+        key, body = call.key, call.body
         target, lines = self._signer.sign_lines(
             method=call.method,
             host=place.authority,
-            path=place.prefix + encode_key(call.key),
+            path=place.prefix + encode_key(key) if key else place.prefix,
             query=call.query,
             headers=call.headers,
-            payload_hash=_hash(call.body),
+            payload_hash=EMPTY_HASH if body is None else _hash(body),
             credentials=credentials,
             region=place.region,
             now=self._offset.now(),
@@ -267,7 +268,5 @@ def _offset(clock: Clock | None) -> ClockOffset:
     return ClockOffset(time=clock.time, monotonic=clock.monotonic) if clock else ClockOffset()
 
 
-def _hash(body: ByteStream | bytes | None) -> str:
-    if body is None:
-        return EMPTY_HASH
+def _hash(body: ByteStream | bytes) -> str:
     return payload_hash(body) if isinstance(body, bytes) else UNSIGNED_PAYLOAD

@@ -93,11 +93,10 @@ class Connection(asyncio.BufferedProtocol):
 
     async def reply(self, limit: float) -> ReplyHead:
         """Wait for the reply's head."""
-        inbox = self._inbox
-        if inbox.head is None:
-            end = self._loop.time() + limit
-            while inbox.head is None:
-                await self._change(end, _NO_REPLY, limit)
+        inbox, end = self._inbox, 0.0
+        while inbox.head is None:
+            end = end or self._loop.time() + limit
+            await self._change(end, _NO_REPLY, limit)
         return inbox.head
 
     @property

@@ -178,11 +178,16 @@ class Inbox:
             self._left, self._state = 1, _CHUNKED
             self._chunks_arrived()
             return True
-        self._left = _ENDLESS if head.length is None else head.length
         self._state = _BODY
+        length, here = head.length, self._end - after
+        if length == here:  # all of a short reply has come at once
+            self._left = 0
+            self.full = self._end == len(self._buffer)
+            return True
+        self._left = _ENDLESS if length is None else length
         if self._left > len(self._buffer) - after:
             self._enlarge()
-        self._body_arrived(self._end - after)
+        self._body_arrived(here)
         return True
 
     def _body_arrived(self, count: int) -> bool:

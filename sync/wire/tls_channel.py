@@ -156,36 +156,32 @@ class TlsChannel(asyncio.BufferedProtocol, asyncio.Transport):
 
     def _deliver(self) -> None:
         """Decrypt what is there, until the connection asks for a pause."""
-        inner = self._inner
+        inner, plain, incoming, read = self._inner, self._plain, self._incoming, self._tls.read
+        more = True
         try:
-            while not (self._paused or self._plain.is_closing()):
+            while more and not (self._paused or plain.is_closing()):
                 room = memoryview(inner.get_buffer(-1))
-                count = self._decrypt(room)
+                count, size = 0, len(room)
+                while count < size:
+                    try:
+                        got = int(read(size - count, room[count:] if count else room))
+                    except ssl.SSLWantReadError:
+                        break
+                    if not got:  # the other side has said that it ends
+                        self._ended = True
+                        plain.close()
+                        break
+                    count += got
+                    # A record that fitted leaves nothing behind: no need to ask and be refused.
+                    if not incoming.pending:
+                        break
+                more = 0 < size == count
                 if count:
                     inner.buffer_updated(count)
-                if count < len(room):
-                    break
         except ssl.SSLError as error:
             self._break(error)
         if self._outgoing.pending:  # an answer to a change of keys
             self._flush()
-
-    def _decrypt(self, room: memoryview) -> int:
-        read, incoming, count, size = self._tls.read, self._incoming, 0, len(room)
-        while count < size:
-            try:
-                got = read(size - count, room[count:] if count else room)
-            except ssl.SSLWantReadError:
-                break
-            if not got:  # the other side has said that it ends
-                self._ended = True
-                self._plain.close()
-                break
-            count += int(got)
-            # A record that fitted leaves nothing behind: no need to ask and be refused.
-            if not incoming.pending and count < size:
-                break
-        return count
 
     def _flush(self) -> None:
         sealed = self._outgoing.read()
