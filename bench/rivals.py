@@ -59,14 +59,7 @@ def rclone(where: Endpoints, bucket: str, prefix: str, *, tuned: bool, wide: int
 def s5cmd(where: Endpoints, bucket: str, prefix: str) -> Cost:
     """By way of a local folder: between two endpoints s5cmd cannot copy at all."""
     local = Path(tempfile.mkdtemp(prefix="s5cmd-", dir=where.folder))
-    environ = {
-        "PATH": os.environ["PATH"],
-        "HOME": str(where.folder),
-        "AWS_ACCESS_KEY_ID": where.access_key,
-        "AWS_SECRET_ACCESS_KEY": where.secret_key,
-        "AWS_REGION": "us-east-1",
-        "AWS_CA_BUNDLE": where.ca,
-    }
+    environ = _aws_environment(where)
     program = [str(_s5cmd_itself()), "--numworkers", "32", "--log", "error", "--endpoint-url"]
     read = [*program, where.source, "cp", f"s3://{bucket}/*", f"{local}/"]
     write = [*program, where.destination, "cp", f"{local}/", f"s3://target/{prefix}/"]
@@ -91,7 +84,11 @@ def boto3(where: Endpoints, bucket: str, prefix: str, *, chunk: int = 16) -> Cos
     """get_object, then put_object with Content-MD5, in threads."""
     command = [sys.executable, str(BENCH / "boto3_threads.py"), where.source, where.destination]
     command += [bucket, prefix, str(chunk)]
-    environ = {
+    return measure(command, _aws_environment(where), where.folder)
+
+
+def _aws_environment(where: Endpoints) -> dict[str, str]:
+    return {
         "PATH": os.environ["PATH"],
         "HOME": str(where.folder),
         "AWS_ACCESS_KEY_ID": where.access_key,
@@ -101,4 +98,3 @@ def boto3(where: Endpoints, bucket: str, prefix: str, *, chunk: int = 16) -> Cos
         "AWS_EC2_METADATA_DISABLED": "true",
         "NO_PROXY": "*",
     }
-    return measure(command, environ, where.folder)

@@ -128,8 +128,8 @@ def _in_memory() -> str | None:
 
 
 def measure_all(given: argparse.Namespace, folder: Path) -> dict[str, object]:
-    record, count = not given.quick, max(1, given.large // 1024)
-    size = given.large * MIB // count
+    record = not given.quick
+    count, size = large_objects(given)
     with pair(folder) as both:
         small = compare(both, count=given.small, size=SMALL, rounds=given.rounds, record=record)
         show_small(small, given)
@@ -169,6 +169,12 @@ def measure_all(given: argparse.Namespace, folder: Path) -> dict[str, object]:
     }
 
 
+def large_objects(given: argparse.Namespace) -> tuple[int, int]:
+    """How many there are, and bytes of each: 1 GiB, or all there is where that is less."""
+    count = max(1, given.large // 1024)
+    return count, given.large * MIB // count
+
+
 def _rounded(pair_of: tuple[float, float]) -> list[float]:
     return [round(value, 3) for value in pair_of]
 
@@ -182,8 +188,7 @@ def show_small(table: dict[str, Row], given: argparse.Namespace) -> None:
 
 def show_large(table: dict[str, Row], given: argparse.Namespace) -> None:
     print(f"\n{given.large} MiB in objects of 1 GiB at most")
-    objects = max(1, given.large // 1024)
-    size = given.large * MIB // objects
+    objects, size = large_objects(given)
     text = contest.lines(table, units=given.large / 1024, unit="GiB", objects=objects, size=size)
     print(text + "\n", flush=True)
 

@@ -9,7 +9,7 @@ from __future__ import annotations
 import base64
 import binascii
 import hashlib
-from collections.abc import AsyncIterator, Iterable
+from collections.abc import AsyncIterable, AsyncIterator, Iterable
 from typing import Final
 
 from awscrt import checksums as crt
@@ -158,7 +158,7 @@ class DigestingStream:
     async def read(self) -> bytes:
         """All of it at once, for short bodies; checked before any of it is handed on."""
         read = getattr(self._inner, "read", None)
-        data: bytes = await (_joined(self._inner) if read is None else read())
+        data: bytes = await (joined(self._inner) if read is None else read())
         self.digester.update(data)
         if self.digester.length < self.length:
             raise self._short()
@@ -181,9 +181,10 @@ class DigestingStream:
             raise IntegrityError(f"the bytes read do not have the source's {algorithm}")
 
 
-async def _joined(stream: ByteStream) -> bytes:
+async def joined(chunks: AsyncIterable[memoryview]) -> bytes:
+    """All chunks as one run of bytes."""
     # A chunk is valid only until the next one is asked for.
-    return b"".join([bytes(chunk) async for chunk in stream])
+    return b"".join([bytes(chunk) async for chunk in chunks])
 
 
 class BytesStream:

@@ -10,6 +10,7 @@ from typing import Final, NamedTuple
 from sync.adapters.dialects import S3Dialect
 from sync.adapters.s3_headers import object_meta, ranged_size, whole_size
 from sync.adapters.s3_session import Call, S3Session
+from sync.checksums import joined
 from sync.errors import IntegrityError, TransientStoreError
 from sync.model import ObjectMeta, ObjectRef
 from sync.ports import ByteStream, SourceRead
@@ -43,7 +44,7 @@ class _Body:
         """All of it at once."""
         if self._response.content_length == self.length:
             return await self._response.read(self.length)
-        return b"".join([bytes(chunk) async for chunk in self._counted()])
+        return await joined(self._counted())
 
     async def _counted(self) -> AsyncIterator[memoryview]:
         left = self.length

@@ -119,14 +119,15 @@ class PartMover:
             raise _first(failures) from failures
 
     async def _send(self, work: Work, spec: PartSpec) -> None:
+        what = f"{work.job.destination} part {spec.number}"
+
         async def attempt(last: SyncError | None) -> PartSum:
             buffered = self._context.must_buffer(last)
             async with self._context.slots.parts:
-                sent = await self._relay(work, spec, buffered=buffered)
+                sent = await self._relay(work, spec, what, buffered=buffered)
                 self._context.slots.moved(spec.length)
                 return sent
 
-        what = f"{work.job.destination} part {spec.number}"
         work.sums[spec.number] = await self._context.retry.run(what, attempt)
         work.state.parts_sent += 1
         work.state.bytes_moved += spec.length
@@ -134,11 +135,10 @@ class PartMover:
         if now - work.noted_at >= _NOTE_EVERY:
             await self.note_progress(work)
 
-    async def _relay(self, work: Work, spec: PartSpec, *, buffered: bool) -> PartSum:
+    async def _relay(self, work: Work, spec: PartSpec, what: str, *, buffered: bool) -> PartSum:
         context = self._context
         wanted = work.digests | {Digest.MD5} if buffered else work.digests
         send = partial(context.destination.put_part, work.upload, spec.number)
-        what = f"{work.job.destination} part {spec.number}"
         try:
             opened = context.source.open(
                 work.pin.ref, if_match=work.pin.if_match, byte_range=(spec.offset, spec.last)

@@ -60,7 +60,7 @@ class Connection(asyncio.BufferedProtocol):
 
     def begin(self, method: str, data: bytes, *, whole: float) -> None:
         """Start an exchange that may last ``whole`` seconds, and send its first bytes; Broken
-        where the connection has ended.
+        where the connection has ended (whoever hands it out has looked whether it is closing).
         """
         transport = self._transport
         if self._failure is not None or transport is None:

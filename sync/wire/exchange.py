@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import AsyncIterator, Mapping
 from typing import Final
 
+from sync.checksums import joined
 from sync.errors import IntegrityError, TransientStoreError
 from sync.ports import ByteStream
 from sync.wire.connection import Connection
@@ -26,15 +27,10 @@ async def joinable(body: ByteStream) -> bytes | ByteStream:
     if length > SMALL_BODY:
         return body
     read = getattr(body, "read", None)
-    data: bytes = await read() if read is not None else await _joined(body)
+    data: bytes = await (joined(body) if read is None else read())
     if len(data) != length:
         raise IntegrityError(f"the body has {len(data)} bytes where {length} were announced")
     return data
-
-
-async def _joined(body: ByteStream) -> bytes:
-    pieces = [bytes(piece) async for piece in body]
-    return pieces[0] if len(pieces) == 1 else b"".join(pieces)
 
 
 class Stale(Exception):

@@ -98,8 +98,7 @@ class ReplyHead:
             raise Broken(f"the reply has more than {MAX_HEADERS} headers")
         if raw.count(b"\n") != breaks or raw.count(b"\r") != breaks or b"\0" in raw:
             raise Broken(_NOT_HTTP.format("a line break or a NUL within a line"))
-        known = _FIRST_LINES.get(lines[0]) or _first_line(lines[0])
-        self.status, keep_alive = known
+        self.status, keep_alive = _FIRST_LINES.get(lines[0]) or _first_line(lines[0])
         self.headers = headers = _headers(lines)
         self.chunked = False
         self.length: int | None = None

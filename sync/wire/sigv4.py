@@ -12,6 +12,7 @@ import hmac
 import re
 import time
 from collections.abc import Iterable, Sequence
+from functools import partial
 from operator import itemgetter
 from typing import Final
 
@@ -90,7 +91,7 @@ def encode_query(query: Iterable[tuple[str, str]]) -> str:
 class _Prepared:
     """What the signatures of one second have in common where keys, host and headers are equal."""
 
-    __slots__ = ("authorization", "lines", "mac", "names", "pairs", "tail", "to_sign")
+    __slots__ = ("authorization", "lines", "pairs", "signature", "tail")
 
     def __init__(
         self,
@@ -106,21 +107,21 @@ class _Prepared:
         names, canonical = _canonical_headers(headers, [("host", host), *added])
         self.pairs = (*headers, *added)
         self.tail = f"{canonical}\n{names}\n"
-        self.to_sign = f"{_ALGORITHM}\n{stamp}\n{scope}\n"
         self.authorization = (
             f"{_ALGORITHM} Credential={access_key}/{scope}, SignedHeaders={names}, Signature="
         )
         self.lines = f"{header_lines(self.pairs)}authorization: {self.authorization}"
-        self.mac = mac
+        self.signature = partial(_signature, mac, f"{_ALGORITHM}\n{stamp}\n{scope}\n")
 
-    def signature(self, request: str) -> str:
-        """Of a canonical request."""
-        digest = _SHA256.copy()
-        try:
-            digest.update(request.encode("latin-1"))
-        except UnicodeEncodeError as error:
-            raise RequestRefused("a header holds text that is not latin-1") from error
-        return self.mac.hexdigest(f"{self.to_sign}{digest.hexdigest()}".encode())
+
+def _signature(mac: _Mac, head: str, request: str) -> str:
+    """Of a canonical request; ``head`` is what the text to sign begins with."""
+    digest = _SHA256.copy()
+    try:
+        digest.update(request.encode("latin-1"))
+    except UnicodeEncodeError as error:
+        raise RequestRefused("a header holds text that is not latin-1") from error
+    return mac.hexdigest(f"{head}{digest.hexdigest()}".encode())
 
 
 class _Mac:
@@ -223,7 +224,11 @@ class Signer:
         region: str,
         now: float,
     ) -> _Prepared:
-        stamp = self._stamp if int(now) == self._second else self._amz_date(now)
+        second = int(now)
+        if second != self._second:
+            self._second, self._stamp = second, _amz_date(second)
+            self._prepared.clear()
+        stamp = self._stamp
         hashed = payload_hash if self._s3 else ""
         secret, token = credentials.secret_key, credentials.token
         key = (host, region, credentials.access_key, secret, token, hashed, headers)
@@ -261,7 +266,7 @@ class Signer:
         expires: int,
     ) -> str:
         """The target of a request signed in its query, valid for ``expires`` seconds."""
-        stamp = self._amz_date(now)
+        stamp = _amz_date(now)
         scope = f"{stamp[:8]}/{region}/{self._service}/aws4_request"
         signing = [
             ("X-Amz-Algorithm", _ALGORITHM),
@@ -275,9 +280,8 @@ class Signer:
         text = encode_query([*query, *signing])
         body = UNSIGNED_PAYLOAD if self._s3 else EMPTY_HASH
         request = "\n".join((method, self._path(path), text, f"host:{host}\n", "host", body))
-        digest = hashlib.sha256(request.encode("latin-1")).hexdigest()
         mac = self._mac(credentials.secret_key, stamp[:8], region)
-        signature = mac.hexdigest(f"{_ALGORITHM}\n{stamp}\n{scope}\n{digest}".encode())
+        signature = _signature(mac, f"{_ALGORITHM}\n{stamp}\n{scope}\n", request)
         return f"{path}?{text}&X-Amz-Signature={signature}"
 
     def _path(self, path: str) -> str:
@@ -298,13 +302,9 @@ class Signer:
         mac = self._keys[secret, day, region] = _Mac(key)
         return mac
 
-    def _amz_date(self, now: float) -> str:
-        second = int(now)
-        if second != self._second:
-            self._stamp = time.strftime("%Y%m%dT%H%M%SZ", time.gmtime(second))
-            self._second = second
-            self._prepared.clear()
-        return self._stamp
+
+def _amz_date(now: float) -> str:
+    return time.strftime("%Y%m%dT%H%M%SZ", time.gmtime(now))
 
 
 def _canonical_headers(headers: Pairs, signed: list[tuple[str, str]]) -> tuple[str, str]:
