@@ -187,6 +187,20 @@ def test_the_examples_of_s3(  # noqa: PLR0917  one for each column
     assert signature(out) == expected
 
 
+def test_a_link_that_cannot_be_sent_is_refused() -> None:
+    with pytest.raises(RequestRefused, match="latin-1"):
+        Signer(service="s3").presign(
+            method="GET",
+            host="examplebucket.s3.amazonaws.com",
+            path="/\u4e00",
+            query=(),
+            credentials=S3_DOC,
+            region="us-east-1",
+            now=0.0,
+            expires=60,
+        )
+
+
 def test_the_presigned_example_of_s3() -> None:
     target = Signer(service="s3").presign(
         method="GET",
