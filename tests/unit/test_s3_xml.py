@@ -188,3 +188,12 @@ def test_the_complete_document() -> None:
 @pytest.mark.parametrize("text", ["", "yesterday", "2026-13-01T00:00:00Z"])
 def test_dates_that_are_none(text: str) -> None:
     assert timestamp(text) == 0.0
+
+
+@pytest.mark.parametrize("size", ["", "-5", "4e3", "\u0663"])
+def test_a_listed_size_is_a_number_of_bytes(size: str) -> None:
+    body = (
+        f"<ListBucketResult><Contents><Key>k</Key><Size>{size}</Size></Contents></ListBucketResult>"
+    )
+    with pytest.raises(XmlFault, match="Size"):
+        parse_objects(body.encode())
