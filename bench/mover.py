@@ -19,14 +19,13 @@ from pathlib import Path
 
 from sync.adapters.clock import SystemClock
 from sync.adapters.s3 import S3Store
-from sync.adapters.s3_xml import ObjectListing
 from sync.config import load
 from sync.engine.budget import Budget
 from sync.engine.copier import Copier
 from sync.engine.multipart import MultipartCopy
 from sync.engine.single import copy_single
 from sync.engine.transfer import Context, JobState, Written
-from sync.model import JobKind, ObjectRef, TransferJob
+from sync.model import JobKind, ListedObject, ObjectRef, TransferJob
 from sync.telemetry.observers import LogObserver
 from sync.wiring import connections, copy_options, open_stores
 from sync.worker import loop_factory, rest_the_collector
@@ -59,10 +58,10 @@ class Mover:
                 group.create_task(some())
         return copied
 
-    async def _job(self, job: TransferJob, _entry: ObjectListing) -> None:
+    async def _job(self, job: TransferJob, _entry: ListedObject) -> None:
         await self._copier.run(job, JobState())
 
-    async def _relay(self, job: TransferJob, entry: ObjectListing) -> None:
+    async def _relay(self, job: TransferJob, entry: ListedObject) -> None:
         context, state = self._context, JobState()
         if entry.size <= context.options.threshold:
             assert isinstance(await copy_single(context, job, state, job.source), Written)
@@ -74,14 +73,14 @@ class Mover:
 class _Shared:
     """An asynchronous iterator that many tasks may take from."""
 
-    def __init__(self, entries: AsyncIterator[ObjectListing]) -> None:
+    def __init__(self, entries: AsyncIterator[ListedObject]) -> None:
         self._entries = entries
         self._lock = asyncio.Lock()
 
     def __aiter__(self) -> _Shared:
         return self
 
-    async def __anext__(self) -> ObjectListing:
+    async def __anext__(self) -> ListedObject:
         async with self._lock:
             return await anext(self._entries)
 

@@ -60,6 +60,38 @@ class Identity(NamedTuple):
     version_id: str | None = None
 
 
+class ListedObject(NamedTuple):
+    """One object as a listing or an inventory shows it.
+
+    ``etag`` is without quotes, "" where it is not known; ``last_modified`` a POSIX timestamp
+    or 0.0; ``version_id`` and ``checksums`` are None where the listing does not say.
+    """
+
+    key: str
+    size: int
+    etag: str = ""
+    last_modified: float = 0.0
+    storage_class: str = "STANDARD"
+    version_id: str | None = None
+    checksums: Checksums | None = None
+
+
+class BucketPair(NamedTuple):
+    """What is compared with what. The destination's key is the source's whole key (its own
+    prefix included) behind ``destination_prefix``, see ``messages.destination_key``.
+    """
+
+    source_bucket: str
+    source_prefix: str
+    destination_bucket: str
+    destination_prefix: str
+
+    def __str__(self) -> str:
+        """``source/prefix -> destination/prefix``."""
+        source = f"{self.source_bucket}/{self.source_prefix}"
+        return f"{source} -> {self.destination_bucket}/{self.destination_prefix}"
+
+
 class ObjectHeaders(NamedTuple):
     """What is kept of an object beside its bytes, ready to be written.
 

@@ -5,7 +5,7 @@ Every method that talks to a store raises only errors of ``sync.errors``.
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Mapping, Sequence
+from collections.abc import AsyncIterator, Iterable, Mapping, Sequence
 from contextlib import AbstractAsyncContextManager
 from dataclasses import dataclass
 from typing import NamedTuple, Protocol
@@ -13,6 +13,7 @@ from typing import NamedTuple, Protocol
 from sync.model import (
     Dialect,
     Identity,
+    ListedObject,
     ObjectHeaders,
     ObjectMeta,
     ObjectRef,
@@ -149,6 +150,34 @@ class DestinationStore(Protocol):
 
     async def parts(self, upload: Upload) -> list[UploadedPart]:
         """All parts of an open upload, by number. NoSuchUpload where it is not open."""
+        ...
+
+
+class ListingPage(NamedTuple):
+    """Objects in key order; ``token`` continues the listing, "" at its end."""
+
+    entries: Sequence[ListedObject]
+    token: str
+
+
+class ObjectLister(Protocol):
+    """Lists a bucket in key order (UTF-8 bytes), page by page."""
+
+    async def list_page(
+        self, bucket: str, *, prefix: str = "", after: str = "", token: str = ""
+    ) -> ListingPage:
+        """Up to 1,000 objects: behind the key ``after``, or on from ``token``.
+
+        Any failure raises: a page is never shorter than the store's own.
+        """
+        ...
+
+
+class JobSink(Protocol):
+    """Where message bodies are sent."""
+
+    async def send(self, bodies: Iterable[str]) -> list[str]:
+        """Send each as a message; returns those that could not be sent, after retries."""
         ...
 
 

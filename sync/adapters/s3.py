@@ -25,8 +25,6 @@ from sync.adapters.s3_place import parse_endpoint
 from sync.adapters.s3_read import OpenRead
 from sync.adapters.s3_session import Call, S3Session
 from sync.adapters.s3_xml import (
-    ObjectListing,
-    ObjectsPage,
     PartsPage,
     UploadEntry,
     XmlFault,
@@ -54,6 +52,7 @@ from sync.errors import (
 )
 from sync.model import (
     Identity,
+    ListedObject,
     ObjectHeaders,
     ObjectMeta,
     ObjectRef,
@@ -61,7 +60,7 @@ from sync.model import (
     UploadedPart,
     WriteReceipt,
 )
-from sync.ports import ByteStream, Clock, CredentialProvider
+from sync.ports import ByteStream, Clock, CredentialProvider, ListingPage
 from sync.wire.client import Client, Reply
 from sync.wire.request import Timeouts
 
@@ -281,7 +280,7 @@ class S3Store:
 
     async def list_page(
         self, bucket: str, *, prefix: str = "", after: str = "", token: str = ""
-    ) -> ObjectsPage:
+    ) -> ListingPage:
         """Up to 1,000 objects in key order: behind the key ``after``, or on from ``token``."""
         query = [("list-type", "2"), ("encoding-type", "url"), ("max-keys", _PAGE)]
         query += [("prefix", prefix)] if prefix else []
@@ -292,7 +291,7 @@ class S3Store:
 
     async def list_objects(
         self, bucket: str, *, prefix: str = "", after: str = ""
-    ) -> AsyncIterator[ObjectListing]:
+    ) -> AsyncIterator[ListedObject]:
         """All objects in key order, page by page. A failure raises: it never ends short."""
         page = await self.list_page(bucket, prefix=prefix, after=after)
         while True:

@@ -8,7 +8,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
-from typing import Final, NamedTuple
+from typing import Final
 from urllib.parse import quote, unquote_plus
 from xml.etree.ElementTree import Element, ParseError
 from xml.etree.ElementTree import fromstring as fast_fromstring
@@ -17,7 +17,8 @@ from xml.sax.saxutils import escape
 from defusedxml import DefusedXmlException
 from defusedxml.ElementTree import fromstring
 
-from sync.model import UploadedPart
+from sync.model import ListedObject, UploadedPart
+from sync.ports import ListingPage
 
 _NAMESPACE: Final = "http://s3.amazonaws.com/doc/2006-03-01/"
 
@@ -69,24 +70,6 @@ class UploadsPage:
     entries: tuple[UploadEntry, ...]
     key_marker: str
     upload_marker: str
-
-
-class ObjectListing(NamedTuple):
-    """One object in a listing; the ETag is without quotes."""
-
-    key: str
-    size: int
-    etag: str
-    last_modified: float
-    storage_class: str
-
-
-@dataclass(frozen=True, slots=True)
-class ObjectsPage:
-    """One page of ListObjectsV2; ``token`` continues it, "" at its end."""
-
-    entries: tuple[ObjectListing, ...]
-    token: str
 
 
 def unquoted(etag: str) -> str:
@@ -175,7 +158,7 @@ def parse_uploads(body: bytes) -> UploadsPage:
     return UploadsPage(entries, key_marker, _text(root, "NextUploadIdMarker"))
 
 
-def parse_objects(body: bytes) -> ObjectsPage:
+def parse_objects(body: bytes) -> ListingPage:
     """One page of a bucket's objects."""
     root = _expected(body, "ListBucketResult")
     decode = _key_decoder(root)
@@ -187,14 +170,14 @@ def parse_objects(body: bytes) -> ObjectsPage:
     token = _text(root, "NextContinuationToken")
     if _truncated(root) and not token:
         raise XmlFault("a truncated listing without a token to go on with")
-    return ObjectsPage(entries, token if _truncated(root) else "")
+    return ListingPage(entries, token if _truncated(root) else "")
 
 
-def _listed(found: Mapping[str, str], decode: _Decoder) -> ObjectListing:
+def _listed(found: Mapping[str, str], decode: _Decoder) -> ListedObject:
     size = found.get("Size", "")
     if not (size.isascii() and size.isdigit()):
         raise XmlFault(f"<Size> is not a number: {size[:40]!r}")
-    return ObjectListing(
+    return ListedObject(
         decode(found.get("Key", "")),
         int(size),
         unquoted(found.get("ETag", "")),

@@ -101,6 +101,9 @@ _BASIC: Final = (
     Key("Basic", "ssm_parameter_bucket", "bucket_list_parameter", _PARAMETER,
         "s3_migration_bucket_para",
         "SSM parameter with the jobsender's list of buckets.", "ssm_parameter_bucket"),
+    Key("Basic", "BucketList", "bucket_list", FilePath(), "jobsender_bucket_list.txt",
+        "File with the jobsender's list of buckets (JSON), looked for beside this file, then in "
+        "the working folder. It comes before the SSM parameter."),
     Key("Basic", "ssm_parameter_credentials", "credentials_name", SecretName(), "",
         "Where the keys are stored, never the keys themselves. GET: the secret's resource id, "
         "projects/PROJECT/secrets/s3_migration_credentials/versions/latest. PUT: the SSM "

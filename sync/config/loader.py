@@ -10,6 +10,7 @@ from typing import Any, Final
 
 from sync.config.inifile import Parsed, parse
 from sync.config.keys import CONFIG_VARIABLE, KEYS, PREFIX, Key
+from sync.config.kinds import FilePath
 from sync.config.rules import Finding, findings
 from sync.config.settings import Given, JobType, Settings, dialect_of
 from sync.errors import ConfigError
@@ -17,6 +18,7 @@ from sync.errors import ConfigError
 NAMES: Final = ("config.ini", "s3_migration_cluster_config.ini")
 DEFAULT: Final = "default"
 _VARIABLE: Final = "environment variable "
+_BESIDE_OR_HERE: Final = ("ignore_list", "bucket_list")
 _OLD_BUDGET: Final = 5  # the default MaxThread and MaxParallelFile once had, each
 
 
@@ -133,7 +135,7 @@ class _Builder:
         return {
             key.field: self._resolve(key, values[key.field])
             for key in KEYS
-            if key.field in {"ignore_list", "ca_bundle", "log_folder"}
+            if isinstance(key.kind, FilePath)
         }
 
     def _resolve(self, key: Key, written: PurePath | None) -> Path | None:
@@ -142,7 +144,7 @@ class _Builder:
         text, where = self._given[key.name].text, self._given[key.name].where
         beside = self._path.parent if self._path and not where.startswith(_VARIABLE) else Path()
         path = beside / written
-        if key.field == "ignore_list" and not path.is_file() and Path(written).is_file():
+        if key.field in _BESIDE_OR_HERE and not path.is_file() and Path(written).is_file():
             path = Path(written)
         if key.field != "log_folder" and text != key.default and not path.is_file():
             self._fail(key, f"{written}: there is no such file")

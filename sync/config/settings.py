@@ -77,6 +77,7 @@ class Settings:
     queue_name: str
     dead_letter_queue: str
     bucket_list_parameter: str
+    bucket_list: Path | None
     credentials_name: str
     default_bucket: str
     default_prefix: str

@@ -5,10 +5,9 @@ from __future__ import annotations
 from typing import Final
 
 from sync.adapters.s3 import S3Store
-from sync.adapters.s3_xml import ObjectListing
 from sync.config import Settings
 from sync.errors import AccessDenied, CredentialsRejected, SyncError
-from sync.model import ObjectMeta, ObjectRef
+from sync.model import ListedObject, ObjectMeta, ObjectRef
 from sync.ports import Clock
 from sync.probes.attempts import Attempts, HopelessError, retried
 from sync.probes.permissions import explained
@@ -31,7 +30,7 @@ async def probe_source(
         return
 
 
-async def _first(store: S3Store, bucket: str, attempts: Attempts) -> ObjectListing | None:
+async def _first(store: S3Store, bucket: str, attempts: Attempts) -> ListedObject | None:
     """An object that can be read, smaller ones and archived ones last."""
     what, report = "source: listing", attempts.report
     page = await attempts.step(what, lambda: store.list_page(bucket))

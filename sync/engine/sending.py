@@ -1,0 +1,102 @@
+"""Jobs into messages into queues: every message's fate is known before its job counts as sent."""
+
+from __future__ import annotations
+
+import random
+from collections.abc import Callable, Sequence
+from typing import Final
+
+from sync.errors import TransientStoreError
+from sync.messages import encode_batch, encode_job
+from sync.model import TransferJob
+from sync.ports import JobSink
+
+# A batch body stays far below any queue's limit, also where every character is escaped.
+MOST_BODY: Final = 200 * 1024
+_ENTRIES: Final = 10
+
+
+class JobSender:
+    """Sends copy jobs as messages, ten or more at a time.
+
+    ``keys_per_message`` 1 writes the job body that every version of the workers reads; more
+    writes batch bodies, each at most 200 KiB. With several queues each batch of messages goes
+    to one of them, chosen evenly. ``told`` is called with each job once it is in a queue.
+
+    ``add`` and ``flush`` raise TransientStoreError where messages could not be sent after
+    retries: nothing of what could not be sent counts as sent.
+    """
+
+    def __init__(
+        self,
+        queues: Sequence[JobSink],
+        *,
+        keys_per_message: int = 1,
+        told: Callable[[TransferJob], None] | None = None,
+        choose: Callable[[Sequence[JobSink]], JobSink] = random.choice,
+    ) -> None:
+        self._queues = queues
+        self._keys = keys_per_message
+        self._told = told
+        self._choose = choose
+        self._waiting: list[TransferJob] = []
+        self.sent = 0
+        self.messages = 0
+
+    async def add(self, job: TransferJob) -> None:
+        """Send the job, now or together with the next ones."""
+        self._waiting.append(job)
+        if len(self._waiting) >= self._keys * _ENTRIES:
+            await self.flush()
+
+    async def flush(self) -> None:
+        """Send what is waiting."""
+        jobs, self._waiting = self._waiting, []
+        if not jobs:
+            return
+        bodies = self._bodies(jobs)
+        unsent = set(await self._choose(self._queues).send(bodies))
+        for body, carried in bodies.items():
+            if body not in unsent:
+                self._count(carried)
+        if unsent:
+            raise TransientStoreError(
+                f"{len(unsent)} of {len(bodies)} messages could not be sent to the queue: "
+                "run it again, what was sent already does no harm twice"
+            )
+
+    def _count(self, jobs: Sequence[TransferJob]) -> None:
+        self.messages += 1
+        self.sent += len(jobs)
+        if self._told is not None:
+            for job in jobs:
+                self._told(job)
+
+    def _bodies(self, jobs: Sequence[TransferJob]) -> dict[str, list[TransferJob]]:
+        """Body to the jobs in it; equal jobs share one."""
+        bodies: dict[str, list[TransferJob]] = {}
+        for group in self._groups(jobs):
+            body = encode_job(group[0]) if self._keys == 1 else encode_batch(group)
+            bodies.setdefault(body, []).extend(group)
+        return bodies
+
+    def _groups(self, jobs: Sequence[TransferJob]) -> list[list[TransferJob]]:
+        """Jobs of one pair of buckets that fit one message together."""
+        groups: list[list[TransferJob]] = []
+        room: dict[tuple[str, str], tuple[list[TransferJob], int]] = {}
+        for job in jobs:
+            pair = job.source.bucket, job.destination.bucket
+            group, size = room.get(pair, ([], MOST_BODY))
+            weight = _weight(job)
+            if size + weight > MOST_BODY or len(group) >= self._keys:
+                group, size = [], 0
+                groups.append(group)
+            group.append(job)
+            room[pair] = group, size + weight
+        return groups
+
+
+def _weight(job: TransferJob) -> int:
+    """The most that a batch entry takes: every byte of both keys as %XX."""
+    keys = (job.source.key, job.destination.key)
+    return 200 + 3 * sum(len(key.encode("utf-8", "surrogatepass")) for key in keys)
