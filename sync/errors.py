@@ -17,6 +17,7 @@
     ├─ IntegrityError         a checksum or a length disagrees         retry, redeliver
     ├─ SourceChanged          the pinned version is gone or replaced   plan anew, redeliver
     ├─ JobTimedOut            JobTimeout passed                        redeliver
+    ├─ ListingOutOfOrder      a store does not list in key order       nothing is concluded
     ├─ Draining               the worker is shutting down              redeliver at once
     └─ StoreError             a store, queue or table answered or failed to answer
        ├─ TransientStoreError 5xx, time-outs, resets                   retry, redeliver
@@ -95,6 +96,10 @@ class SourceChanged(SyncError):
 
 class JobTimedOut(SyncError):
     """``JobTimeout`` seconds passed before the object was finished."""
+
+
+class ListingOutOfOrder(SyncError):
+    """Keys of a listing do not go up, so it cannot be merged with another."""
 
 
 class Draining(SyncError):

@@ -164,9 +164,15 @@ class ObjectLister(Protocol):
     """Lists a bucket in key order (UTF-8 bytes), page by page."""
 
     async def list_page(
-        self, bucket: str, *, prefix: str = "", after: str = "", token: str = ""
+        self,
+        bucket: str,
+        *,
+        prefix: str = "",
+        after: str = "",
+        token: str = "",
+        limit: int = 1000,
     ) -> ListingPage:
-        """Up to 1,000 objects: behind the key ``after``, or on from ``token``.
+        """Up to ``limit`` (at most 1,000) objects: behind the key ``after``, or on from ``token``.
 
         Any failure raises: a page is never shorter than the store's own.
         """

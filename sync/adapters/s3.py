@@ -279,10 +279,16 @@ class S3Store:
         return concatenated(pages)
 
     async def list_page(
-        self, bucket: str, *, prefix: str = "", after: str = "", token: str = ""
+        self,
+        bucket: str,
+        *,
+        prefix: str = "",
+        after: str = "",
+        token: str = "",
+        limit: int = 1000,
     ) -> ListingPage:
-        """Up to 1,000 objects in key order: behind the key ``after``, or on from ``token``."""
-        query = [("list-type", "2"), ("encoding-type", "url"), ("max-keys", _PAGE)]
+        """Up to ``limit`` objects in key order: behind the key ``after``, or on from ``token``."""
+        query = [("list-type", "2"), ("encoding-type", "url"), ("max-keys", str(limit))]
         query += [("prefix", prefix)] if prefix else []
         query += [("start-after", after)] if after and not token else []
         query += [("continuation-token", token)] if token else []

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import random
 from collections.abc import Callable, Sequence
 from typing import Final
@@ -17,14 +18,14 @@ _ENTRIES: Final = 10
 
 
 class JobSender:
-    """Sends copy jobs as messages, ten or more at a time.
+    """Sends copy jobs as messages, in batches, several at a time.
 
     ``keys_per_message`` 1 writes the job body that every version of the workers reads; more
     writes batch bodies, each at most 200 KiB. With several queues each batch of messages goes
     to one of them, chosen evenly. ``told`` is called with each job once it is in a queue.
 
     ``add`` and ``flush`` raise TransientStoreError where messages could not be sent after
-    retries: nothing of what could not be sent counts as sent.
+    retries: nothing of what could not be sent counts as sent, and no more is taken.
     """
 
     def __init__(
@@ -34,12 +35,16 @@ class JobSender:
         keys_per_message: int = 1,
         told: Callable[[TransferJob], None] | None = None,
         choose: Callable[[Sequence[JobSink]], JobSink] = random.choice,
+        at_once: int = 8,
     ) -> None:
         self._queues = queues
         self._keys = keys_per_message
         self._told = told
         self._choose = choose
+        self._room = asyncio.Semaphore(at_once)
+        self._sending: set[asyncio.Task[None]] = set()
         self._waiting: list[TransferJob] = []
+        self._failure: Exception | None = None
         self.sent = 0
         self.messages = 0
 
@@ -47,23 +52,42 @@ class JobSender:
         """Send the job, now or together with the next ones."""
         self._waiting.append(job)
         if len(self._waiting) >= self._keys * _ENTRIES:
-            await self.flush()
+            jobs, self._waiting = self._waiting, []
+            await self._room.acquire()  # no more is taken than can be sent
+            task = asyncio.create_task(self._send(jobs))
+            self._sending.add(task)
+            task.add_done_callback(self._sending.discard)
+        self._raise()
 
     async def flush(self) -> None:
-        """Send what is waiting."""
+        """Send what is waiting, and return when all that was added before is in a queue."""
         jobs, self._waiting = self._waiting, []
-        if not jobs:
-            return
-        bodies = self._bodies(jobs)
-        unsent = set(await self._choose(self._queues).send(bodies))
-        for body, carried in bodies.items():
-            if body not in unsent:
-                self._count(carried)
-        if unsent:
-            raise TransientStoreError(
-                f"{len(unsent)} of {len(bodies)} messages could not be sent to the queue: "
-                "run it again, what was sent already does no harm twice"
-            )
+        if jobs:
+            await self._room.acquire()
+            await self._send(jobs)
+        await asyncio.gather(*self._sending)
+        self._raise()
+
+    def _raise(self) -> None:
+        if self._failure is not None:
+            raise self._failure
+
+    async def _send(self, jobs: Sequence[TransferJob]) -> None:
+        try:
+            bodies = self._bodies(jobs)
+            unsent = set(await self._choose(self._queues).send(bodies))
+            for body, carried in bodies.items():
+                if body not in unsent:
+                    self._count(carried)
+            if unsent:
+                self._failure = self._failure or TransientStoreError(
+                    f"{len(unsent)} of {len(bodies)} messages could not be sent to the queue: "
+                    "run it again, what was sent already does no harm twice"
+                )
+        except Exception as error:  # noqa: BLE001  told by the next add or flush
+            self._failure = self._failure or error
+        finally:
+            self._room.release()
 
     def _count(self, jobs: Sequence[TransferJob]) -> None:
         self.messages += 1
