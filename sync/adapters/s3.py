@@ -7,8 +7,8 @@ rewrites them), and hands keys, metadata and headers on unchanged.
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Callable, Iterator, Mapping, Sequence
-from typing import Final, TypeVar
+from collections.abc import Iterator, Mapping, Sequence
+from typing import Final
 
 from sync.adapters.dialects import S3Dialect
 from sync.adapters.s3_errors import translate
@@ -21,6 +21,7 @@ from sync.adapters.s3_headers import (
     write_headers,
     write_receipt,
 )
+from sync.adapters.s3_listing import S3Listing, parsed, unreadable
 from sync.adapters.s3_place import parse_endpoint
 from sync.adapters.s3_read import OpenRead
 from sync.adapters.s3_session import Call, S3Session
@@ -32,7 +33,6 @@ from sync.adapters.s3_xml import (
     concatenated,
     parse_complete,
     parse_error,
-    parse_objects,
     parse_parts,
     parse_tagging,
     parse_upload_id,
@@ -52,7 +52,6 @@ from sync.errors import (
 )
 from sync.model import (
     Identity,
-    ListedObject,
     ObjectHeaders,
     ObjectMeta,
     ObjectRef,
@@ -60,7 +59,7 @@ from sync.model import (
     UploadedPart,
     WriteReceipt,
 )
-from sync.ports import ByteStream, Clock, CredentialProvider, ListingPage
+from sync.ports import ByteStream, Clock, CredentialProvider
 from sync.wire.client import Client, Reply
 from sync.wire.request import Timeouts
 
@@ -72,10 +71,8 @@ _PAGE: Final = "1000"
 # Cloud Storage documents that completing "can take several minutes"; S3 says the same.
 _COMPLETE_TIMEOUTS: Final = Timeouts(first_byte=900.0, idle=600.0, whole=3600.0)
 
-_T = TypeVar("_T")
 
-
-class S3Store:
+class S3Store(S3Listing):
     """Reads and writes objects: `SourceStore` and `DestinationStore` in one.
 
     ``endpoint`` is a URL of scheme, host and port. ``region`` "" takes the endpoint's, the
@@ -156,7 +153,7 @@ class S3Store:
             if error.code == "NoSuchTagSet":
                 return ""
             raise
-        return _parsed(call, parse_tagging, reply.body)
+        return parsed(call, parse_tagging, reply.body)
 
     async def put(
         self,
@@ -193,7 +190,7 @@ class S3Store:
             body=b"",
         )
         reply = await self._session.send(call)
-        upload_id = _parsed(call, parse_upload_id, reply.body)
+        upload_id = parsed(call, parse_upload_id, reply.body)
         return Upload(ref, upload_id, self._session.now)
 
     async def put_part(
@@ -249,9 +246,7 @@ class S3Store:
             query = (("uploads", ""), *encoding, ("max-uploads", _PAGE), ("prefix", ref.key))
             call = Call("ListMultipartUploads", "GET", ref.bucket, query=(*query, *markers))
             reply = await self._session.send(call)
-            page = (
-                _parsed(call, parse_uploads, reply.body) if encoded else parse_uploads(reply.body)
-            )
+            page = parsed(call, parse_uploads, reply.body) if encoded else parse_uploads(reply.body)
             found += [entry for entry in page.entries if entry.key == ref.key]
             following = (("key-marker", page.key_marker), ("upload-id-marker", page.upload_marker))
             # The listing is sorted by key, so the exact key comes before all longer ones.
@@ -271,41 +266,12 @@ class S3Store:
                 ("uploadId", upload.upload_id),
             )
             call = Call("ListParts", "GET", upload.ref.bucket, upload.ref.key, query)
-            page = _parsed(call, parse_parts, (await self._session.send(call)).body)
+            page = parsed(call, parse_parts, (await self._session.send(call)).body)
             if page.marker == marker:
-                raise _unreadable(call, XmlFault("the listing does not get on"))
+                raise unreadable(call, XmlFault("the listing does not get on"))
             pages.append(page)
             marker = page.marker
         return concatenated(pages)
-
-    async def list_page(
-        self,
-        bucket: str,
-        *,
-        prefix: str = "",
-        after: str = "",
-        token: str = "",
-        limit: int = 1000,
-    ) -> ListingPage:
-        """Up to ``limit`` objects in key order: behind the key ``after``, or on from ``token``."""
-        query = [("list-type", "2"), ("encoding-type", "url"), ("max-keys", str(limit))]
-        query += [("prefix", prefix)] if prefix else []
-        query += [("start-after", after)] if after and not token else []
-        query += [("continuation-token", token)] if token else []
-        call = Call("ListObjectsV2", "GET", bucket, query=tuple(query))
-        return _parsed(call, parse_objects, (await self._session.send(call)).body)
-
-    async def list_objects(
-        self, bucket: str, *, prefix: str = "", after: str = ""
-    ) -> AsyncIterator[ListedObject]:
-        """All objects in key order, page by page. A failure raises: it never ends short."""
-        page = await self.list_page(bucket, prefix=prefix, after=after)
-        while True:
-            for entry in page.entries:
-                yield entry
-            if not page.token:
-                return
-            page = await self.list_page(bucket, prefix=prefix, token=page.token)
 
     def _check_key(self, ref: ObjectRef) -> None:
         fault = self._dialect.key_fault(ref.key)
@@ -382,16 +348,3 @@ def _conditions(
         yield "if-match", f'"{if_match}"'
     if byte_range is not None:
         yield "range", f"bytes={byte_range[0]}-{byte_range[1]}"
-
-
-def _parsed(call: Call, parse: Callable[[bytes], _T], body: bytes) -> _T:
-    try:
-        return parse(body)
-    except XmlFault as fault:
-        raise _unreadable(call, fault) from fault
-
-
-def _unreadable(call: Call, fault: XmlFault) -> TransientStoreError:
-    return TransientStoreError(
-        f"{call.operation} {call.subject}: {fault}", operation=call.operation, status=200
-    )

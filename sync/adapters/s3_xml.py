@@ -92,22 +92,22 @@ def parse_error(body: bytes) -> ErrorBody | None:
         root = _root(body)
     except XmlFault:
         return None
-    if _local(root) == "ErrorResponse":
-        root = next(iter(_children(root, "Error")), root)
-    if _local(root) not in {"Error", "ErrorResponse"}:
+    if local(root) == "ErrorResponse":
+        root = next(iter(children(root, "Error")), root)
+    if local(root) not in {"Error", "ErrorResponse"}:
         return None
     return ErrorBody(
-        code=_text(root, "Code"),
-        message=_text(root, "Message"),
-        request_id=_text(root, "RequestId"),
-        region=_text(root, "Region"),
-        endpoint=_text(root, "Endpoint"),
+        code=text_of(root, "Code"),
+        message=text_of(root, "Message"),
+        request_id=text_of(root, "RequestId"),
+        region=text_of(root, "Region"),
+        endpoint=text_of(root, "Endpoint"),
     )
 
 
 def parse_upload_id(body: bytes) -> str:
     """The id of a begun multipart upload."""
-    upload_id = _text(_expected(body, "InitiateMultipartUploadResult"), "UploadId")
+    upload_id = text_of(expected(body, "InitiateMultipartUploadResult"), "UploadId")
     if not upload_id:
         raise XmlFault("no UploadId in the reply")
     return upload_id
@@ -115,62 +115,62 @@ def parse_upload_id(body: bytes) -> str:
 
 def parse_complete(body: bytes) -> CompleteBody:
     """ETag and checksums of a completed object."""
-    root = _expected(body, "CompleteMultipartUploadResult")
+    root = expected(body, "CompleteMultipartUploadResult")
     checksums = {
         f"x-amz-{name.lower().replace('checksum', 'checksum-')}": text
         for name in ("ChecksumCRC32C", "ChecksumCRC64NVME", "ChecksumType")
-        if (text := _text(root, name))
+        if (text := text_of(root, name))
     }
-    return CompleteBody(unquoted(_text(root, "ETag")), checksums)
+    return CompleteBody(unquoted(text_of(root, "ETag")), checksums)
 
 
 def parse_parts(body: bytes) -> PartsPage:
     """One page of an upload's parts."""
-    root = _expected(body, "ListPartsResult", "ListPartsResponse")
+    root = expected(body, "ListPartsResult", "ListPartsResponse")
     parts = tuple(
         UploadedPart(
             _number(part, "PartNumber"),
             _number(part, "Size"),
-            unquoted(_text(part, "ETag")),
-            timestamp(_text(part, "LastModified")),
+            unquoted(text_of(part, "ETag")),
+            timestamp(text_of(part, "LastModified")),
         )
-        for part in _children(root, "Part")
+        for part in children(root, "Part")
     )
-    marker = _text(root, "NextPartNumberMarker") or str(parts[-1].number if parts else "")
-    return PartsPage(parts, marker if _truncated(root) else "")
+    marker = text_of(root, "NextPartNumberMarker") or str(parts[-1].number if parts else "")
+    return PartsPage(parts, marker if truncated(root) else "")
 
 
 def parse_uploads(body: bytes) -> UploadsPage:
     """One page of a bucket's open uploads."""
-    root = _expected(body, "ListMultipartUploadsResult")
-    decode = _key_decoder(root)
+    root = expected(body, "ListMultipartUploadsResult")
+    decode = key_decoder(root)
     entries = tuple(
         UploadEntry(
-            decode(_text(item, "Key")),
-            _text(item, "UploadId"),
-            timestamp(_text(item, "Initiated")),
+            decode(text_of(item, "Key")),
+            text_of(item, "UploadId"),
+            timestamp(text_of(item, "Initiated")),
         )
-        for item in _children(root, "Upload")
+        for item in children(root, "Upload")
     )
-    if not _truncated(root):
+    if not truncated(root):
         return UploadsPage(entries, "", "")
-    key_marker = decode(_text(root, "NextKeyMarker"))
-    return UploadsPage(entries, key_marker, _text(root, "NextUploadIdMarker"))
+    key_marker = decode(text_of(root, "NextKeyMarker"))
+    return UploadsPage(entries, key_marker, text_of(root, "NextUploadIdMarker"))
 
 
 def parse_objects(body: bytes) -> ListingPage:
     """One page of a bucket's objects."""
-    root = _expected(body, "ListBucketResult")
-    decode = _key_decoder(root)
+    root = expected(body, "ListBucketResult")
+    decode = key_decoder(root)
     cut = len(root.tag) - len("ListBucketResult")  # every name has the same namespace before it
     entries = tuple(
         _listed({child.tag[cut:]: child.text or "" for child in item}, decode)
-        for item in _children(root, "Contents")
+        for item in children(root, "Contents")
     )
-    token = _text(root, "NextContinuationToken")
-    if _truncated(root) and not token:
+    token = text_of(root, "NextContinuationToken")
+    if truncated(root) and not token:
         raise XmlFault("a truncated listing without a token to go on with")
-    return ListingPage(entries, token if _truncated(root) else "")
+    return ListingPage(entries, token if truncated(root) else "")
 
 
 def _listed(found: Mapping[str, str], decode: _Decoder) -> ListedObject:
@@ -188,9 +188,9 @@ def _listed(found: Mapping[str, str], decode: _Decoder) -> ListedObject:
 
 def parse_tagging(body: bytes) -> str:
     """The tag set, URL-encoded as ``x-amz-tagging`` wants it."""
-    root = _expected(body, "Tagging")
-    tags = (tag for tag_set in _children(root, "TagSet") for tag in _children(tag_set, "Tag"))
-    pairs = ((_text(tag, "Key"), _text(tag, "Value")) for tag in tags)
+    root = expected(body, "Tagging")
+    tags = (tag for tag_set in children(root, "TagSet") for tag in children(tag_set, "Tag"))
+    pairs = ((text_of(tag, "Key"), text_of(tag, "Value")) for tag in tags)
     return "&".join(f"{quote(key, safe='')}={quote(value, safe='')}" for key, value in pairs)
 
 
@@ -217,35 +217,40 @@ def _root(body: bytes) -> Element:
         raise XmlFault("the reply's body is not XML") from error
 
 
-def _expected(body: bytes, *names: str) -> Element:
+def expected(body: bytes, *names: str) -> Element:
+    """The root element; XmlFault where it has none of these names."""
     root = _root(body)
-    if _local(root) not in names:
-        raise XmlFault(f"the reply's body is <{_local(root)[:40]}>, not <{names[0]}>")
+    if local(root) not in names:
+        raise XmlFault(f"the reply's body is <{local(root)[:40]}>, not <{names[0]}>")
     return root
 
 
-def _local(element: Element) -> str:
+def local(element: Element) -> str:
+    """The element's name without its namespace."""
     return element.tag.rpartition("}")[2]
 
 
-def _children(element: Element, name: str) -> Iterator[Element]:
-    return (child for child in element if _local(child) == name)
+def children(element: Element, name: str) -> Iterator[Element]:
+    """The children of that name, whatever their namespace."""
+    return (child for child in element if local(child) == name)
 
 
-def _text(element: Element, name: str) -> str:
-    return next((child.text or "" for child in _children(element, name)), "")
+def text_of(element: Element, name: str) -> str:
+    """The text of the first child of that name, or ""."""
+    return next((child.text or "" for child in children(element, name)), "")
 
 
 def _number(element: Element, name: str) -> int:
-    text = _text(element, name)
+    text = text_of(element, name)
     try:
         return int(text)
     except ValueError as error:
         raise XmlFault(f"<{name}> is not a number: {text[:40]!r}") from error
 
 
-def _truncated(root: Element) -> bool:
-    return _text(root, "IsTruncated").strip().lower() == "true"
+def truncated(root: Element) -> bool:
+    """True where the listing goes on."""
+    return text_of(root, "IsTruncated").strip().lower() == "true"
 
 
 class _Decoder:
@@ -258,8 +263,9 @@ class _Decoder:
         return unquote_plus(text) if self._encoded else text
 
 
-def _key_decoder(root: Element) -> _Decoder:
-    return _Decoder(encoded=_text(root, "EncodingType") == "url")
+def key_decoder(root: Element) -> _Decoder:
+    """What turns the document's keys into the bucket's."""
+    return _Decoder(encoded=text_of(root, "EncodingType") == "url")
 
 
 def concatenated(pages: Sequence[PartsPage]) -> list[UploadedPart]:

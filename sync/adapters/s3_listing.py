@@ -1,0 +1,171 @@
+"""Listing buckets over the S3 protocol: objects, and current versions."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator, Callable, Iterable
+from typing import Final, NamedTuple, TypeVar
+from urllib.parse import quote, unquote
+from xml.etree.ElementTree import Element
+
+from sync.adapters.s3_session import Call, S3Session
+from sync.adapters.s3_xml import (
+    XmlFault,
+    children,
+    expected,
+    key_decoder,
+    local,
+    parse_objects,
+    text_of,
+    timestamp,
+    truncated,
+    unquoted,
+)
+from sync.errors import TransientStoreError
+from sync.model import ListedObject
+from sync.ports import ListingPage
+
+_T = TypeVar("_T")
+_PAGE: Final = 1000
+
+
+class S3Listing:
+    """What a store that speaks the S3 protocol can list. An `ObjectLister`."""
+
+    _session: S3Session
+
+    @property
+    def session(self) -> S3Session:
+        """For calls that only one tool makes."""
+        return self._session
+
+    async def list_page(
+        self,
+        bucket: str,
+        *,
+        prefix: str = "",
+        after: str = "",
+        token: str = "",
+        limit: int = _PAGE,
+    ) -> ListingPage:
+        """Up to ``limit`` objects in key order: behind the key ``after``, or on from ``token``."""
+        query = [("list-type", "2"), ("encoding-type", "url"), ("max-keys", str(limit))]
+        query += [("prefix", prefix)] if prefix else []
+        query += [("start-after", after)] if after and not token else []
+        query += [("continuation-token", token)] if token else []
+        call = Call("ListObjectsV2", "GET", bucket, query=tuple(query))
+        return parsed(call, parse_objects, (await self._session.send(call)).body)
+
+    async def list_objects(
+        self, bucket: str, *, prefix: str = "", after: str = ""
+    ) -> AsyncIterator[ListedObject]:
+        """All objects in key order, page by page. A failure raises: it never ends short."""
+        page = await self.list_page(bucket, prefix=prefix, after=after)
+        while True:
+            for entry in page.entries:
+                yield entry
+            if not page.token:
+                return
+            page = await self.list_page(bucket, prefix=prefix, token=page.token)
+
+
+class _VersionsPage(NamedTuple):
+    entries: list[ListedObject]
+    markers: tuple[str, str] | None
+
+
+class VersionLister:
+    """An `ObjectLister` of the current versions, with their ids, by ListObjectVersions.
+
+    Needs s3:ListBucketVersions. Old versions and delete markers are read past, so a page may
+    hold fewer entries than there were versions in it. A token is the two markers that S3 goes
+    on with, URL-encoded and joined by ``&``.
+    """
+
+    def __init__(self, session: S3Session) -> None:
+        self._session = session
+
+    async def list_page(
+        self,
+        bucket: str,
+        *,
+        prefix: str = "",
+        after: str = "",
+        token: str = "",
+        limit: int = _PAGE,
+    ) -> ListingPage:
+        """As any lister. ``limit`` only bounds what is given back."""
+        markers = _markers(token) if token else ((after, "") if after else None)
+        while True:
+            page = await self._page(bucket, prefix, markers)
+            entries = [entry for entry in page.entries if entry.key > after]
+            if entries or page.markers is None:
+                break
+            markers = page.markers
+        if len(entries) > limit:  # asked only to see whether there is anything
+            return ListingPage(entries[:limit], _token((entries[limit - 1].key, "")))
+        return ListingPage(entries, _token(page.markers) if page.markers else "")
+
+    async def _page(
+        self, bucket: str, prefix: str, markers: tuple[str, str] | None
+    ) -> _VersionsPage:
+        query = [("versions", ""), ("encoding-type", "url"), ("max-keys", str(_PAGE))]
+        query += [("prefix", prefix)] if prefix else []
+        if markers is not None:
+            query += [("key-marker", markers[0])]
+            query += [("version-id-marker", markers[1])] if markers[1] else []
+        call = Call("ListObjectVersions", "GET", bucket, query=tuple(query))
+        return parsed(call, _parse_versions, (await self._session.send(call)).body)
+
+
+def _markers(token: str) -> tuple[str, str]:
+    key, _, version = token.partition("&")
+    return unquote(key, errors="surrogateescape"), unquote(version)
+
+
+def _token(markers: tuple[str, str]) -> str:
+    return "&".join(quote(marker, safe="", errors="surrogateescape") for marker in markers)
+
+
+def _parse_versions(body: bytes) -> _VersionsPage:
+    root = expected(body, "ListVersionsResult", "ListBucketVersionsResult")
+    decode = key_decoder(root)
+    entries = list(_latest(children(root, "Version"), decode))
+    if not truncated(root):
+        return _VersionsPage(entries, None)
+    markers = decode(text_of(root, "NextKeyMarker")), text_of(root, "NextVersionIdMarker")
+    if not markers[0]:
+        raise XmlFault("a truncated listing without a marker to go on with")
+    return _VersionsPage(entries, markers)
+
+
+def _latest(versions: Iterable[Element], decode: Callable[[str], str]) -> Iterable[ListedObject]:
+    for version in versions:
+        found = {local(child): child.text or "" for child in version}
+        if found.get("IsLatest", "").strip().lower() != "true":
+            continue
+        size = found.get("Size", "")
+        if not (size.isascii() and size.isdigit()):
+            raise XmlFault(f"<Size> is not a number: {size[:40]!r}")
+        yield ListedObject(
+            decode(found.get("Key", "")),
+            int(size),
+            unquoted(found.get("ETag", "")),
+            timestamp(found.get("LastModified", "")),
+            found.get("StorageClass") or "STANDARD",
+            found.get("VersionId") or "null",
+        )
+
+
+def parsed(call: Call, parse: Callable[[bytes], _T], body: bytes) -> _T:
+    """What the body says; TransientStoreError where it cannot be read."""
+    try:
+        return parse(body)
+    except XmlFault as fault:
+        raise unreadable(call, fault) from fault
+
+
+def unreadable(call: Call, fault: XmlFault) -> TransientStoreError:
+    """The error for a body that cannot be read."""
+    return TransientStoreError(
+        f"{call.operation} {call.subject}: {fault}", operation=call.operation, status=200
+    )
