@@ -6,6 +6,7 @@ import asyncio
 from bisect import bisect_right
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field
+from typing import Any
 
 from sync.model import ListedObject
 from sync.ports import ListingPage
@@ -20,7 +21,7 @@ class ListedBucket:
 
     entries: Iterable[ListedObject]
     page: int = 1000
-    order: Callable[[str], object] = str
+    order: Callable[[str], Any] = str
     fail: Callable[[int], None] = lambda _number: None
     requests: list[tuple[str, int]] = field(default_factory=list)
 
