@@ -9,7 +9,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import logging
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Final
 from uuid import uuid4
@@ -17,6 +17,7 @@ from uuid import uuid4
 from sync.adapters.aws_errors import Service
 from sync.adapters.aws_json import HttpClient, JsonApi, Retries
 from sync.adapters.ledger_batch import RowBatcher
+from sync.adapters.ledger_read import read_rows
 from sync.adapters.ledger_rows import (
     OF_THE_LAST_END,
     UNFINISHED,
@@ -126,7 +127,7 @@ class DynamoLedger:
         indexes = {index.get("IndexName") for index in table.get("GlobalSecondaryIndexes") or ()}
         if _INDEX in indexes:
             return ()
-        return (f"no index {_INDEX}: JobsenderCompareVersionId cannot be used with this table",)
+        return (f"no index {_INDEX}: jobsenders of earlier versions cannot use this table",)
 
     async def try_access(self) -> None:
         """Make every kind of call the ledger makes, changing nothing; the first error is raised.
@@ -153,6 +154,14 @@ class DynamoLedger:
         """What the table says of a source object, or None."""
         item = await self._item(row_key(source))
         return read_row(item) if item else None
+
+    async def copied_versions(self, sources: Sequence[ObjectRef]) -> dict[ObjectRef, str]:
+        """The version ids of those source objects whose last copy the table knows as done;
+        "null" for those of a bucket without versions.
+        """
+        rows = await read_rows(self._api, self._table, [row_key(ref) for ref in sources])
+        found = ((ref, rows.get(row_key(ref))) for ref in sources)
+        return {ref: row.version_id for ref, row in found if row is not None and row.copied}
 
     async def started(self, job: TransferJob, record: UploadRecord) -> None:
         """A multipart transfer begins or goes on."""

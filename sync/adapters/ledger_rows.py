@@ -209,6 +209,15 @@ class LedgerRow:
     reason: str
     unfinished: bool
 
+    @property
+    def copied(self) -> bool:
+        """True where ``version_id`` is at the destination, as far as the table knows.
+
+        Rows of earlier systems have no ``outcome``; their DONE means a copy.
+        """
+        gone = self.outcome not in {"", Outcome.COPIED, Outcome.SKIPPED}
+        return "DONE" in self.statuses and not self.unfinished and not gone
+
 
 def read_row(item: Mapping[str, Attribute]) -> LedgerRow:
     """A whole row. Missing and odd attributes become empty values, never errors."""

@@ -344,7 +344,7 @@ def table(key: str = "Key", kind: str = "S", index: str = "") -> ScriptedReply:
 def test_check_accepts_the_original_table_and_remarks_on_a_missing_index() -> None:
     assert Bench(table(index="desBucket-index")).run(DynamoLedger.check) == ()
     (remark,) = Bench(table()).run(DynamoLedger.check)
-    assert "JobsenderCompareVersionId" in remark
+    assert "no index desBucket-index" in remark
 
 
 @pytest.mark.parametrize("answer", [table(key="id"), table(kind="N"), ok({})])

@@ -25,10 +25,13 @@ def read_google_secret(name: str, environ: Mapping[str, str]) -> dict[str, Crede
     ConfigError where it is missing, disabled or malformed, AccessDenied where a permission is
     missing. With ``SECRETMANAGER_EMULATOR_HOST`` set a stand-in is asked, without TLS and keys.
     """
-    return two_sides(_access(name, environ), f"secret {name}")
+    return two_sides(fetch_secret(name, environ), f"secret {name}")
 
 
-def _access(name: str, environ: Mapping[str, str]) -> bytes:
+def fetch_secret(
+    name: str, environ: Mapping[str, str], *, setting: str = "ssm_parameter_credentials"
+) -> bytes:
+    """The secret version's content. ``setting`` is what an error asks to mend."""
     from google.api_core.exceptions import GoogleAPIError  # noqa: PLC0415  only when used
     from google.auth.exceptions import GoogleAuthError  # noqa: PLC0415
 
@@ -40,7 +43,7 @@ def _access(name: str, environ: Mapping[str, str]) -> bytes:
             ).payload
             return _verified(payload, name)
     except (GoogleAPIError, GoogleAuthError, OSError) as error:
-        failure = _explain(error, name)
+        failure = _explain(error, name, setting)
     raise failure
 
 
@@ -85,16 +88,15 @@ def _verified(payload: Any, name: str) -> bytes:
     return data
 
 
-def _explain(error: Exception, name: str) -> SyncError:
+def _explain(error: Exception, name: str, setting: str) -> SyncError:
     from google.api_core import exceptions as api  # noqa: PLC0415
     from google.auth.exceptions import DefaultCredentialsError, GoogleAuthError  # noqa: PLC0415
 
     what, kind = f"secret {name}", type(error).__name__
     for known, mend in {
-        api.NotFound: "not found; mend ssm_parameter_credentials, or create the secret and a "
-        "version of it",
+        api.NotFound: f"not found; mend {setting}, or create the secret and a version of it",
         api.BadRequest: "Google refuses to read this version: it is disabled or destroyed, or the "
-        "name is wrong; enable it, add a version, or mend ssm_parameter_credentials",
+        f"name is wrong; enable it, add a version, or mend {setting}",
         DefaultCredentialsError: "this machine has no Google service account; run on Google Cloud "
         "or set GOOGLE_APPLICATION_CREDENTIALS to a key file",
     }.items():

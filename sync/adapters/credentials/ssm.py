@@ -21,10 +21,19 @@ def read_parameter(
     ConfigError where there is none or it is malformed, AccessDenied where a permission is
     missing. ``AWS_ENDPOINT_URL_SSM`` is honoured.
     """
-    return one_side(_fetch(name, profile, environ, ca_bundle).encode(), f"SSM parameter {name}")
+    text = fetch_parameter(name, profile=profile, environ=environ, ca_bundle=ca_bundle)
+    return one_side(text.encode(), f"SSM parameter {name}")
 
 
-def _fetch(name: str, profile: str, environ: Mapping[str, str], ca_bundle: Path | None) -> str:
+def fetch_parameter(
+    name: str,
+    *,
+    profile: str,
+    environ: Mapping[str, str],
+    ca_bundle: Path | None = None,
+    setting: str = "ssm_parameter_credentials",
+) -> str:
+    """The parameter's text, decrypted. ``setting`` is what an error asks to mend."""
     from botocore.config import Config  # noqa: PLC0415  only when used
     from botocore.exceptions import BotoCoreError, ClientError  # noqa: PLC0415
     from botocore.session import Session  # noqa: PLC0415
@@ -42,18 +51,18 @@ def _fetch(name: str, profile: str, environ: Mapping[str, str], ca_bundle: Path 
         reply = client.get_parameter(Name=name, WithDecryption=True)
         return str(reply["Parameter"]["Value"])
     except (BotoCoreError, ClientError) as error:
-        failure = _explain(error, name)
+        failure = _explain(error, name, setting)
     raise failure
 
 
-def _explain(error: Exception, name: str) -> SyncError:
+def _explain(error: Exception, name: str, setting: str) -> SyncError:
     what = f"SSM parameter {name}"
     response = getattr(error, "response", {})
     code = str(response.get("Error", {}).get("Code", ""))
     if code in {"ParameterNotFound", "ParameterVersionNotFound"}:
         return ConfigError(
             f"{what}: there is none in this region and account; create it as a SecureString or "
-            "mend ssm_parameter_credentials"
+            f"mend {setting}"
         )
     if code in {"AccessDeniedException", "InvalidKeyId"}:
         return AccessDenied(

@@ -1,0 +1,1 @@
+"""Comparing whole buckets: what the jobsender, `check` and the inventory tools share."""

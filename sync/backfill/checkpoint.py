@@ -1,0 +1,104 @@
+"""Where a comparison stands, in a file, so that it can be gone on with after a crash."""
+
+from __future__ import annotations
+
+import json
+import os
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any, Final
+
+from sync.engine.keyspace import KeyRange
+from sync.errors import ConfigError
+from sync.model import BucketPair
+
+_FORMAT: Final = 1
+
+
+class Checkpoint:
+    """One file for all pairs of a run. ``rules`` are what decides what is found: a file written
+    under other rules is refused, since parts of the buckets were compared under those.
+
+    Each pair has an entry: what is left of it, ``[]`` once it is done; and how many source
+    objects its last finished run met.
+    """
+
+    def __init__(self, path: Path, rules: Mapping[str, Any]) -> None:
+        self._path = path
+        self._rules = json.loads(json.dumps(rules))
+        self._pairs: dict[str, Any] = {}
+        self._seen: dict[str, int] = {}
+        self._load()
+
+    @property
+    def resumed(self) -> bool:
+        """True where there is something left of an earlier run."""
+        return bool(self._pairs)
+
+    def ranges(self, pair: BucketPair) -> list[KeyRange] | None:
+        """What is left of the pair; None where it was not begun, [] where it is done."""
+        left = self._pairs.get(_name(pair))
+        return None if left is None else [KeyRange(after, until) for after, until in left]
+
+    def expected(self, pair: BucketPair) -> int:
+        """Source objects of its last finished run, 0 where there was none."""
+        return self._seen.get(_name(pair), 0)
+
+    def save(self, pair: BucketPair, left: Sequence[tuple[str, str | None]]) -> None:
+        """Everything but what is left is compared and its jobs are in the queue."""
+        self._pairs[_name(pair)] = [list(one) for one in left]
+        self._write()
+
+    def finished(self, pair: BucketPair, objects: int) -> None:
+        """The pair is done."""
+        self._seen[_name(pair)] = objects
+        self.save(pair, [])
+
+    def close(self) -> None:
+        """The run is done: the next one begins anew."""
+        self._pairs = {}
+        self._write()
+
+    def _load(self) -> None:
+        try:
+            held = json.loads(self._path.read_text("utf-8"))
+            if held["format"] != _FORMAT:
+                raise ValueError  # noqa: TRY301  told below
+            pairs, rules, seen = dict(held["pairs"]), held["rules"], dict(held["seen"])
+        except FileNotFoundError:
+            return
+        except (OSError, ValueError, KeyError, TypeError):
+            raise ConfigError(
+                f"{self._path} is no checkpoint of the jobsender: remove it, or name another file"
+            ) from None
+        if pairs and rules != self._rules:
+            names = _differences(rules, self._rules)
+            raise ConfigError(
+                f"{self._path} was left by a run with another {names}: use the same options to go "
+                "on, or remove the file to begin anew"
+            )
+        self._pairs, self._seen = pairs, seen
+
+    def _write(self) -> None:
+        """Whole or not at all."""
+        held = {
+            "format": _FORMAT,
+            "rules": self._rules,
+            "pairs": self._pairs,
+            "seen": self._seen,
+        }
+        beside = self._path.with_name(f"{self._path.name}.new")
+        with beside.open("w", encoding="utf-8") as file:
+            json.dump(held, file)
+            file.flush()
+            os.fsync(file.fileno())
+        beside.replace(self._path)
+
+
+def _name(pair: BucketPair) -> str:
+    return json.dumps(pair)
+
+
+def _differences(one: Mapping[str, Any], other: Mapping[str, Any]) -> str:
+    names = sorted(name for name in {*one, *other} if one.get(name) != other.get(name))
+    return ", ".join(names)

@@ -1,0 +1,235 @@
+"""One pair of buckets: compared, and what is missing queued."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import time
+from collections.abc import AsyncIterator, Callable
+from contextlib import ExitStack, asynccontextmanager
+from dataclasses import dataclass, field
+from typing import Any, Final
+
+from sync.backfill.checkpoint import Checkpoint
+from sync.backfill.deletes import delete_extraneous
+from sync.backfill.opening import Parts
+from sync.backfill.options import JobsenderOptions
+from sync.backfill.progress import tell_progress
+from sync.backfill.records import Records
+from sync.engine.compare import Comparing, Finding, Tally
+from sync.engine.comparison import Comparison
+from sync.engine.keyspace import KeyRange
+from sync.engine.queueing import Outcome, Queueing, Wanted
+from sync.engine.sending import JobSender
+from sync.engine.version_look import VersionLook
+from sync.errors import SyncError
+from sync.model import BucketPair, TransferJob
+from sync.telemetry.lines import write
+
+_SAVE_EVERY: Final = 15.0
+_SHOWN: Final = 20
+Told = Callable[[str, Finding, TransferJob], None]
+
+
+@dataclass(slots=True)
+class PairReport:
+    """What a pair came to. ``errors`` is empty where all went well; with one the counts are of
+    what was done until then, and say nothing about the rest.
+    """
+
+    pair: BucketPair
+    tally: Tally = field(default_factory=Tally)
+    outcome: Outcome = field(default_factory=Outcome)
+    pages: int = 0
+    messages: int = 0
+    deleted: int = 0
+    seconds: float = 0.0
+    errors: list[str] = field(default_factory=list)
+
+    def figures(self) -> dict[str, Any]:
+        """The counts, by the names that docs/backfill.md explains."""
+        return {
+            "source_objects": self.tally.source_objects,
+            "source_bytes": self.tally.source_bytes,
+            "destination_objects": self.tally.destination_objects,
+            "equal": self.tally.equal,
+            "queued": self.outcome.queued,
+            "queued_bytes": self.outcome.queued_bytes,
+            "messages": self.messages,
+            "ignored": self.outcome.ignored,
+            "out_of_time": self.outcome.out_of_time,
+            "archived": self.outcome.archived,
+            "extraneous": self.outcome.extraneous,
+            "deleted": self.deleted,
+            "pages": self.pages,
+        }
+
+
+class PairRun:
+    """Compares one pair and queues what is missing."""
+
+    def __init__(
+        self,
+        parts: Parts,
+        pair: BucketPair,
+        options: JobsenderOptions,
+        checkpoint: Checkpoint | None,
+    ) -> None:
+        self._parts = parts
+        self._pair = pair
+        self._options = options
+        self._checkpoint = checkpoint
+        self._sender = None if options.dry_run else _sender(parts, options)
+        self._shown = 0
+        self.report = PairReport(pair)
+
+    async def run(self) -> PairReport:
+        """Do it. What fails is in the report's errors, not raised."""
+        begun = time.monotonic()
+        ranges = self._checkpoint.ranges(self._pair) if self._checkpoint else None
+        try:
+            if ranges is None or ranges:
+                await self._compare(ranges or [])
+        except SyncError as error:
+            self.report.errors.append(f"{self._pair}: {error}")
+        self.report.seconds = time.monotonic() - begun
+        return self.report
+
+    async def _compare(self, ranges: list[KeyRange]) -> None:
+        options, report = self._options, self.report
+        with ExitStack() as stack:
+            source, destination = stack.enter_context(
+                self._parts.sides(self._pair, sort=options.sort)
+            )
+            queueing = self._queueing(stack, whole=not ranges)
+            report.outcome = queueing.outcome
+            comparison = Comparison(
+                source,
+                destination,
+                how=Comparing(
+                    etag=options.etag,
+                    modified=options.modified,
+                    archived_too=options.archived_too,
+                ),
+                take=queueing.take,
+                refine=self._refine(),
+                ranges=ranges,
+                connections=options.connections,
+            )
+            report.tally = comparison.tally
+            async with self._accompanied(comparison):
+                await comparison.run()
+            report.pages = comparison.pages
+            if self._checkpoint is not None:
+                seen = report.tally.source_objects if not ranges else 0
+                self._checkpoint.finished(self._pair, seen)
+            await self._delete(queueing, whole=not ranges)
+
+    def _queueing(self, stack: ExitStack, *, whole: bool) -> Queueing:
+        options = self._options
+        tellers: list[Told] = [self._show] if options.dry_run else []
+        if options.backup is not None:
+            records = stack.enter_context(Records(options.backup, self._pair))
+            tellers.append(records.told)
+
+        def told(action: str, finding: Finding, job: TransferJob) -> None:
+            for tell in tellers:
+                tell(action, finding, job)
+
+        return Queueing(
+            self._pair,
+            sender=self._sender,
+            wanted=Wanted(since=options.since, until=options.until, ignored=self._parts.ignored),
+            told=told if tellers else None,
+            keep_extraneous=options.delete_extraneous + 1 if whole else 0,
+        )
+
+    def _refine(self) -> Any:
+        copied = self._parts.copied
+        return None if copied is None else VersionLook(self._pair.source_bucket, copied).refine
+
+    @asynccontextmanager
+    async def _accompanied(self, comparison: Comparison) -> AsyncIterator[None]:
+        """Lines of progress and checkpoints meanwhile; at a good end all jobs are in the queue."""
+        helpers = [asyncio.create_task(self._save_for_ever(comparison))]
+        if self._options.progress:
+            known = self._checkpoint.expected(self._pair) if self._checkpoint else 0
+            helpers.append(
+                asyncio.create_task(
+                    tell_progress(
+                        self.report.figures,
+                        every=self._options.progress,
+                        expect=self._options.expect or known,
+                        clock=self._parts.clock,
+                    )
+                )
+            )
+        try:
+            yield
+            await self._flush()
+        finally:
+            for helper in helpers:
+                helper.cancel()
+            await asyncio.gather(*helpers, return_exceptions=True)
+            await self._save_the_end(comparison)
+
+    async def _save_for_ever(self, comparison: Comparison) -> None:
+        while self._checkpoint is not None:
+            await self._parts.clock.sleep(_SAVE_EVERY)
+            await self._save(comparison)
+
+    async def _save(self, comparison: Comparison) -> None:
+        """Note what is left first: what is flushed then belongs to what is noted as done."""
+        left = comparison.left
+        await self._flush()
+        if self._checkpoint is not None:
+            self._checkpoint.save(self._pair, left)
+
+    async def _save_the_end(self, comparison: Comparison) -> None:
+        """A comparison that was ended by an error is gone on with where it was."""
+        if self._checkpoint is None or not comparison.left:
+            return
+        try:
+            await self._save(comparison)
+        except SyncError as error:
+            self.report.errors.append(f"{self._pair}: the checkpoint was not written: {error}")
+
+    async def _flush(self) -> None:
+        if self._sender is not None:
+            await self._sender.flush()
+            self.report.messages = self._sender.messages
+
+    async def _delete(self, queueing: Queueing, *, whole: bool) -> None:
+        """Only here, where both listings have come to their end without a failure."""
+        cap = self._options.delete_extraneous
+        if not cap or self._options.dry_run:
+            return
+        if not whole:
+            self.report.errors.append(
+                f"{self._pair}: nothing is deleted after a resumed comparison; run it once more"
+            )
+        elif len(queueing.extraneous) > cap:
+            self.report.errors.append(
+                f"{self._pair}: {queueing.outcome.extraneous} objects are only at the destination, "
+                f"above the {cap} that --delete-extraneous allows: nothing was deleted"
+            )
+        else:
+            deleted = await delete_extraneous(self._parts, self._pair, queueing.extraneous)
+            self.report.deleted = deleted.count
+            self.report.errors += deleted.failures
+            for kept in deleted.kept:
+                write(logging.INFO, f"kept: {kept}", {"event": "kept", "object": kept})
+
+    def _show(self, action: str, finding: Finding, job: TransferJob) -> None:
+        """The first differences of a dry run, so that one sees what it is about."""
+        self._shown += 1
+        if self._shown > _SHOWN:
+            return
+        text = f"would {action}: {job.source} ({finding.kind})"
+        if action in {"archived", "extraneous"}:
+            text = f"{action}: {job.source if action == 'archived' else job.destination}"
+        write(logging.INFO, text, {"event": "difference", "action": action, "key": finding.key})
+
+
+def _sender(parts: Parts, options: JobsenderOptions) -> JobSender:
+    return JobSender(parts.queues, keys_per_message=options.keys_per_message)
