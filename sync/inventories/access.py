@@ -5,14 +5,13 @@ from __future__ import annotations
 import asyncio
 from collections.abc import AsyncIterator, Mapping, Sequence
 from contextlib import AsyncExitStack, asynccontextmanager
-from dataclasses import replace
 
 from sync.adapters.inventory import Files
 from sync.adapters.s3 import S3Store
-from sync.adapters.sqs import SqsQueue
 from sync.config import Settings
 from sync.errors import ConfigError
-from sync.wiring import Stores, open_queue, open_stores
+from sync.ports import JobSink
+from sync.wiring import Stores, open_queues, open_stores
 
 _GCS = "gcs"
 
@@ -30,18 +29,10 @@ class Access:
         self._stores: Stores | None = None
         self.files = Files(self._store)
 
-    async def queues(self, names: Sequence[str]) -> list[SqsQueue]:
-        """The queues of these names, looked up."""
+    async def queues(self) -> Sequence[JobSink]:
+        """The queues that ``sqs_queue_name`` names, looked up."""
         stores = await self._both()
-        return [
-            await open_queue(
-                replace(self._settings, queue_name=name),
-                self._environ,
-                stores.client,
-                stores.keys.queue,
-            )
-            for name in names
-        ]
+        return await open_queues(self._settings, self._environ, stores.client, stores.keys.queue)
 
     async def _store(self, scheme: str) -> S3Store:
         stores = await self._both()

@@ -81,7 +81,7 @@ def guess(first: Sequence[str], where: str) -> tuple[str, ...]:
         return "bucket", "key"
     if len(fields) >= 6 and _flags(fields[3:5]) and (numbers[5] or not fields[5]):  # noqa: PLR2004
         return "bucket", "key", "version_id", "is_latest", "is_delete_marker", "size"
-    third, fourth = [*numbers, False, False][2:4]
+    third, fourth = [*numbers, False, False, False][2:4]
     if third and not fourth:
         return "bucket", "key", "size"
     if fourth and not third:

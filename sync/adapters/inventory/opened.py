@@ -5,8 +5,8 @@ from __future__ import annotations
 import asyncio
 import hashlib
 import tempfile
-from collections.abc import AsyncIterator, Iterator, Sequence
-from contextlib import asynccontextmanager
+from collections.abc import AsyncGenerator, AsyncIterator, Iterator, Sequence
+from contextlib import aclosing, asynccontextmanager
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Final
@@ -49,6 +49,10 @@ class Inventory:
         A remote one is downloaded into ``folder`` (and stays there); a local one stays where
         it is. IntegrityError where it is not what the manifest says; NotFound.
         """
+        return (await self.fetched(file, folder)).path
+
+    async def fetched(self, file: DataFile, folder: Path) -> Fetched:
+        """As `fetch`, with the file's length and MD5."""
         fetched = await self._first(file, folder)
         if file.size is not None and fetched.size != file.size:
             raise IntegrityError(
@@ -56,7 +60,7 @@ class Inventory:
             )
         if file.md5 and fetched.md5 != file.md5:
             raise IntegrityError(f"{file.name}: its MD5 is not the manifest's: it is damaged")
-        return fetched.path
+        return fetched
 
     @asynccontextmanager
     async def local(self, file: DataFile) -> AsyncIterator[Path]:
@@ -66,7 +70,7 @@ class Inventory:
 
     async def batches(
         self, file: DataFile, path: Path, *, skip: int = 0, batch: int = BATCH
-    ) -> AsyncIterator[RowBatch]:
+    ) -> AsyncGenerator[RowBatch, None]:
         """The rows behind the first ``skip`` of a file that was fetched.
 
         A thread reads the next batch while this one is used. IntegrityError where the file
@@ -82,11 +86,11 @@ class Inventory:
         finally:
             await _ended(following, iterator)
 
-    async def rows(self) -> AsyncIterator[RowBatch]:
+    async def rows(self) -> AsyncGenerator[RowBatch, None]:
         """All rows of all files, one file at a time; a file is verified before its first row."""
         for file in self.files:
-            async with self.local(file) as path:
-                async for found in self.batches(file, path):
+            async with self.local(file) as path, aclosing(self.batches(file, path)) as batches:
+                async for found in batches:
                     yield found
 
     async def _first(self, file: DataFile, folder: Path) -> Fetched:
