@@ -73,6 +73,11 @@ long long source_size(const struct source *s, long long number);
 const char *pattern(long long offset);
 void etag_of_size(long long size, char etag[48]);
 
+/* listing.c: a bucket keys-COUNT-FOLDER[-MISSING-DIFFERENT] can only be listed */
+struct key_space { long long count, folder, missing, different; };
+bool key_space_of(const char *bucket, struct key_space *found);
+bool list_keys(struct conn *c, struct request *r, const struct key_space *space);
+
 struct object { long long size; uint32_t crc; bool has_crc; char etag[48]; };
 struct part { int number; struct object is; };
 void put_object(const char *bucket, const char *key, const struct object *is);

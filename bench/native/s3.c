@@ -324,12 +324,13 @@ static bool complete(struct conn *c, struct request *r, unsigned long long id)
 
 static bool of_bucket(struct conn *c, struct request *r)
 {
+    struct key_space space;
     char value[8];
     if (strcmp(r->method, "GET"))
         return reply(c, r, 200, "", "", 0);
     if (query_value(r->query, "uploads", value, sizeof value))
         return list_uploads(c, r);
-    return list_objects(c, r);
+    return key_space_of(r->bucket, &space) ? list_keys(c, r, &space) : list_objects(c, r);
 }
 
 static bool of_upload(struct conn *c, struct request *r, unsigned long long id)

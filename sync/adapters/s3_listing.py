@@ -7,6 +7,7 @@ from typing import Final, NamedTuple, TypeVar
 from urllib.parse import quote, unquote
 from xml.etree.ElementTree import Element
 
+from sync.adapters.listing_page import parse_page
 from sync.adapters.s3_session import Call, S3Session
 from sync.adapters.s3_xml import (
     XmlFault,
@@ -14,7 +15,6 @@ from sync.adapters.s3_xml import (
     expected,
     key_decoder,
     local,
-    parse_objects,
     text_of,
     timestamp,
     truncated,
@@ -53,7 +53,7 @@ class S3Listing:
         query += [("start-after", after)] if after and not token else []
         query += [("continuation-token", token)] if token else []
         call = Call("ListObjectsV2", "GET", bucket, query=tuple(query))
-        return parsed(call, parse_objects, (await self._session.send(call)).body)
+        return parsed(call, parse_page, (await self._session.send(call)).body)
 
     async def list_objects(
         self, bucket: str, *, prefix: str = "", after: str = ""

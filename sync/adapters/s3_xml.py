@@ -20,6 +20,7 @@ from defusedxml.ElementTree import fromstring
 from sync.model import ListedObject, UploadedPart
 from sync.ports import ListingPage
 
+_SIZE_DIGITS: Final = 18
 _NAMESPACE: Final = "http://s3.amazonaws.com/doc/2006-03-01/"
 
 
@@ -159,7 +160,7 @@ def parse_uploads(body: bytes) -> UploadsPage:
 
 
 def parse_objects(body: bytes) -> ListingPage:
-    """One page of a bucket's objects."""
+    """One page of a bucket's objects. `listing_page.parse_page` says the same, sooner."""
     root = expected(body, "ListBucketResult")
     decode = key_decoder(root)
     cut = len(root.tag) - len("ListBucketResult")  # every name has the same namespace before it
@@ -167,23 +168,48 @@ def parse_objects(body: bytes) -> ListingPage:
         _listed({child.tag[cut:]: child.text or "" for child in item}, decode)
         for item in children(root, "Contents")
     )
+    return ListingPage(entries, _continuation(root))
+
+
+def parse_frame(body: bytes) -> tuple[str, bool]:
+    """Of a listing whose one ``<Contents/>`` stands for its entries: the token that goes on
+    with it, and whether keys are URL-encoded. XmlFault where it is anything else.
+    """
+    root = expected(body, "ListBucketResult")
+    contents = [child for child in root if local(child) == "Contents"]
+    if len(contents) != 1 or contents[0].tag != root.tag.replace("ListBucketResult", "Contents"):
+        raise XmlFault("not one <Contents> in the listing")
+    return _continuation(root), key_decoder(root).encoded
+
+
+def _continuation(root: Element) -> str:
+    """The token to go on with, "" at the end of the listing."""
     token = text_of(root, "NextContinuationToken")
     if truncated(root) and not token:
         raise XmlFault("a truncated listing without a token to go on with")
-    return ListingPage(entries, token if truncated(root) else "")
+    return token if truncated(root) else ""
 
 
 def _listed(found: Mapping[str, str], decode: _Decoder) -> ListedObject:
     size = found.get("Size", "")
-    if not (size.isascii() and size.isdigit()):
+    if not (size.isascii() and size.isdigit() and len(size) <= _SIZE_DIGITS):
         raise XmlFault(f"<Size> is not a number: {size[:40]!r}")
     return ListedObject(
-        decode(found.get("Key", "")),
+        _key(found, decode),
         int(size),
         unquoted(found.get("ETag", "")),
         timestamp(found.get("LastModified", "")),
         found.get("StorageClass") or "STANDARD",
     )
+
+
+def _key(found: Mapping[str, str], decode: _Decoder) -> str:
+    if not found.get("Key"):
+        raise XmlFault("an entry without a <Key>")
+    try:
+        return decode(found["Key"], errors="strict")
+    except UnicodeDecodeError as error:
+        raise XmlFault(f"a <Key> is not UTF-8: {found['Key'][:200]!r}") from error
 
 
 def parse_tagging(body: bytes) -> str:
@@ -213,7 +239,7 @@ def _root(body: bytes) -> Element:
         if body.startswith(b"<") and b"<!" not in body and b"\0" not in body:
             return fast_fromstring(body)  # noqa: S314  see above
         return fromstring(body)
-    except (ParseError, DefusedXmlException, ValueError) as error:
+    except (ParseError, DefusedXmlException, ValueError, LookupError) as error:  # no such encoding
         raise XmlFault("the reply's body is not XML") from error
 
 
@@ -257,10 +283,10 @@ class _Decoder:
     """Undoes ``encoding-type=url`` where the store says that it applied it."""
 
     def __init__(self, *, encoded: bool) -> None:
-        self._encoded = encoded
+        self.encoded = encoded
 
-    def __call__(self, text: str) -> str:
-        return unquote_plus(text) if self._encoded else text
+    def __call__(self, text: str, errors: str = "replace") -> str:
+        return unquote_plus(text, errors=errors) if self.encoded else text
 
 
 def key_decoder(root: Element) -> _Decoder:
