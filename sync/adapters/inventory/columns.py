@@ -29,6 +29,7 @@ _KNOWN: Final = {
     "etag": "etag",
     "storageclass": "storage_class",
     "intelligenttieringaccesstier": "access_tier",
+    "encryptionstatus": "encryption_status",
     "crc32c": "crc32c",
     "md5hash": "md5",
 }
