@@ -6,21 +6,32 @@ import json
 import os
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import Any, Final
+from typing import Any, Final, NamedTuple
 
 from sync.engine.keyspace import KeyRange
-from sync.errors import ConfigError
+from sync.errors import ConfigError, SyncError
 from sync.model import BucketPair
 
 _FORMAT: Final = 1
 
 
+class CheckpointNotWritten(SyncError):
+    """The file could not be written; the one before stands."""
+
+
+class Progress(NamedTuple):
+    """How far a pair has got. ``left`` is None where it was not begun, [] where all of it is
+    compared; ``objects`` counts the source's; ``extraneous`` are those to be deleted at the end.
+    """
+
+    left: list[KeyRange] | None = None
+    objects: int = 0
+    extraneous: tuple[str, ...] = ()
+
+
 class Checkpoint:
     """One file for all pairs of a run. ``rules`` are what decides what is found: a file written
     under other rules is refused, since parts of the buckets were compared under those.
-
-    Each pair has an entry: what is left of it, ``[]`` once it is done; and how many source
-    objects its last finished run met.
     """
 
     def __init__(self, path: Path, rules: Mapping[str, Any]) -> None:
@@ -35,24 +46,33 @@ class Checkpoint:
         """True where there is something left of an earlier run."""
         return bool(self._pairs)
 
-    def ranges(self, pair: BucketPair) -> list[KeyRange] | None:
-        """What is left of the pair; None where it was not begun, [] where it is done."""
-        left = self._pairs.get(_name(pair))
-        return None if left is None else [KeyRange(after, until) for after, until in left]
+    def progress(self, pair: BucketPair) -> Progress:
+        """How far the pair has got."""
+        held = self._pairs.get(_name(pair))
+        if held is None:
+            return Progress()
+        left = [KeyRange(after, until) for after, until in held["left"]]
+        return Progress(left, held["objects"], tuple(held["extraneous"]))
 
     def expected(self, pair: BucketPair) -> int:
         """Source objects of its last finished run, 0 where there was none."""
         return self._seen.get(_name(pair), 0)
 
-    def save(self, pair: BucketPair, left: Sequence[tuple[str, str | None]]) -> None:
+    def save(
+        self,
+        pair: BucketPair,
+        left: Sequence[tuple[str, str | None]],
+        *,
+        objects: int = 0,
+        extraneous: Sequence[str] = (),
+    ) -> None:
         """Everything but what is left is compared and its jobs are in the queue."""
-        self._pairs[_name(pair)] = [list(one) for one in left]
+        ranges = [list(one) for one in left]
+        held = {"left": ranges, "objects": objects, "extraneous": list(extraneous)}
+        self._pairs[_name(pair)] = held
+        if not ranges:
+            self._seen[_name(pair)] = objects
         self._write()
-
-    def finished(self, pair: BucketPair, objects: int) -> None:
-        """The pair is done."""
-        self._seen[_name(pair)] = objects
-        self.save(pair, [])
 
     def close(self) -> None:
         """The run is done: the next one begins anew."""
@@ -88,11 +108,14 @@ class Checkpoint:
             "seen": self._seen,
         }
         beside = self._path.with_name(f"{self._path.name}.new")
-        with beside.open("w", encoding="utf-8") as file:
-            json.dump(held, file)
-            file.flush()
-            os.fsync(file.fileno())
-        beside.replace(self._path)
+        try:
+            with beside.open("w", encoding="utf-8") as file:
+                json.dump(held, file)
+                file.flush()
+                os.fsync(file.fileno())
+            beside.replace(self._path)
+        except OSError as error:
+            raise CheckpointNotWritten(f"{self._path} cannot be written: {error}") from None
 
 
 def _name(pair: BucketPair) -> str:

@@ -10,7 +10,7 @@ from contextlib import ExitStack, asynccontextmanager
 from dataclasses import dataclass, field
 from typing import Any, Final
 
-from sync.backfill.checkpoint import Checkpoint
+from sync.backfill.checkpoint import Checkpoint, CheckpointNotWritten, Progress
 from sync.backfill.deletes import delete_extraneous
 from sync.backfill.opening import Parts
 from sync.backfill.options import JobsenderOptions
@@ -79,17 +79,20 @@ class PairRun:
         self._pair = pair
         self._options = options
         self._checkpoint = checkpoint
+        self._before = checkpoint.progress(pair) if checkpoint else Progress()
         self._sender = None if options.dry_run else _sender(parts, options)
+        self._queueing: Queueing | None = None
         self._shown = 0
         self.report = PairReport(pair)
 
     async def run(self) -> PairReport:
         """Do it. What fails is in the report's errors, not raised."""
         begun = time.monotonic()
-        ranges = self._checkpoint.ranges(self._pair) if self._checkpoint else None
+        left = self._before.left
         try:
-            if ranges is None or ranges:
-                await self._compare(ranges or [])
+            if left is None or left:
+                await self._compare(left or [])
+            await self._delete()
         except SyncError as error:
             self.report.errors.append(f"{self._pair}: {error}")
         self.report.seconds = time.monotonic() - begun
@@ -101,7 +104,7 @@ class PairRun:
             source, destination = stack.enter_context(
                 self._parts.sides(self._pair, sort=options.sort)
             )
-            queueing = self._queueing(stack, whole=not ranges)
+            queueing = self._queueing = self._prepared(stack)
             report.outcome = queueing.outcome
             comparison = Comparison(
                 source,
@@ -120,12 +123,8 @@ class PairRun:
             async with self._accompanied(comparison):
                 await comparison.run()
             report.pages = comparison.pages
-            if self._checkpoint is not None:
-                seen = report.tally.source_objects if not ranges else 0
-                self._checkpoint.finished(self._pair, seen)
-            await self._delete(queueing, whole=not ranges)
 
-    def _queueing(self, stack: ExitStack, *, whole: bool) -> Queueing:
+    def _prepared(self, stack: ExitStack) -> Queueing:
         options = self._options
         tellers: list[Told] = [self._show] if options.dry_run else []
         if options.backup is not None:
@@ -136,13 +135,16 @@ class PairRun:
             for tell in tellers:
                 tell(action, finding, job)
 
-        return Queueing(
+        queueing = Queueing(
             self._pair,
             sender=self._sender,
             wanted=Wanted(since=options.since, until=options.until, ignored=self._parts.ignored),
             told=told if tellers else None,
-            keep_extraneous=options.delete_extraneous + 1 if whole else 0,
+            keep_extraneous=options.delete_extraneous + 1,
         )
+        queueing.extraneous += self._before.extraneous
+        queueing.outcome.extraneous = len(self._before.extraneous)
+        return queueing
 
     def _refine(self) -> Any:
         copied = self._parts.copied
@@ -176,21 +178,25 @@ class PairRun:
     async def _save_for_ever(self, comparison: Comparison) -> None:
         while self._checkpoint is not None:
             await self._parts.clock.sleep(_SAVE_EVERY)
-            await self._save(comparison)
+            try:
+                await self._save(comparison)
+            except CheckpointNotWritten as error:
+                write(logging.WARNING, str(error), {"event": "checkpoint", "error": str(error)})
 
     async def _save(self, comparison: Comparison) -> None:
         """Note what is left first: what is flushed then belongs to what is noted as done."""
         left = comparison.left
+        extraneous = list(self._queueing.extraneous) if self._queueing else []
+        objects = self._before.objects + comparison.tally.source_objects
         await self._flush()
         if self._checkpoint is not None:
-            self._checkpoint.save(self._pair, left)
+            self._checkpoint.save(self._pair, left, objects=objects, extraneous=extraneous)
 
     async def _save_the_end(self, comparison: Comparison) -> None:
         """A comparison that was ended by an error is gone on with where it was."""
-        if self._checkpoint is None or not comparison.left:
-            return
         try:
-            await self._save(comparison)
+            if self._checkpoint is not None:
+                await self._save(comparison)
         except SyncError as error:
             self.report.errors.append(f"{self._pair}: the checkpoint was not written: {error}")
 
@@ -199,26 +205,25 @@ class PairRun:
             await self._sender.flush()
             self.report.messages = self._sender.messages
 
-    async def _delete(self, queueing: Queueing, *, whole: bool) -> None:
+    async def _delete(self) -> None:
         """Only here, where both listings have come to their end without a failure."""
-        cap = self._options.delete_extraneous
+        cap, keys = self._options.delete_extraneous, self._before.extraneous
+        if self._queueing is not None:
+            keys = tuple(self._queueing.extraneous)
         if not cap or self._options.dry_run:
             return
-        if not whole:
+        if len(keys) > cap:
             self.report.errors.append(
-                f"{self._pair}: nothing is deleted after a resumed comparison; run it once more"
+                f"{self._pair}: more objects are only at the destination than the {cap} that "
+                f"--delete-extraneous allows ({self.report.outcome.extraneous}): "
+                "nothing was deleted"
             )
-        elif len(queueing.extraneous) > cap:
-            self.report.errors.append(
-                f"{self._pair}: {queueing.outcome.extraneous} objects are only at the destination, "
-                f"above the {cap} that --delete-extraneous allows: nothing was deleted"
-            )
-        else:
-            deleted = await delete_extraneous(self._parts, self._pair, queueing.extraneous)
-            self.report.deleted = deleted.count
-            self.report.errors += deleted.failures
-            for kept in deleted.kept:
-                write(logging.INFO, f"kept: {kept}", {"event": "kept", "object": kept})
+            return
+        deleted = await delete_extraneous(self._parts, self._pair, keys)
+        self.report.deleted = deleted.count
+        self.report.errors += deleted.failures
+        for kept in deleted.kept:
+            write(logging.INFO, f"kept: {kept}", {"event": "kept", "object": kept})
 
     def _show(self, action: str, finding: Finding, job: TransferJob) -> None:
         """The first differences of a dry run, so that one sees what it is about."""

@@ -173,6 +173,27 @@ class Rig:
         assert found == code, f"exit code {found}, not {code}:\n{worker.tail}"
         return worker
 
+    def verb(self, *arguments: str, code: int = 0) -> WorkerProcess:
+        """Run ``3gsync`` with this verb and these arguments, to its end."""
+        process = self.begin(*arguments)
+        found = process.ended()
+        assert found == code, f"exit code {found}, not {code}:\n{process.tail}"
+        return process
+
+    def begin(self, *arguments: str) -> WorkerProcess:
+        """Start ``3gsync`` with this verb and these arguments."""
+        name, *rest = arguments
+        config = str(self.write_config())
+        process = WorkerProcess(
+            [name, "--config", config, "--json", *rest],
+            folder=self.folder,
+            environ=self.environ,
+            name=f"{name}-{len(self.workers)}",
+            command=("-m", "sync.cli"),
+        )
+        self.workers.append(process)
+        return process
+
     def after_death(self) -> WorkerProcess:
         """The leases of the dead run out, and another worker ends the work."""
         self.queue.expire_leases()

@@ -61,6 +61,7 @@ class Side:
     def __post_init__(self) -> None:
         self.boto = _boto(self.server)
         self.boto.create_bucket(Bucket=self.bucket)
+        self.versioned = False
         self.proxy = Proxy(self.server.endpoint)
 
     def put(self, key: str, content: bytes, **fields: Any) -> None:
@@ -70,6 +71,13 @@ class Side:
         """As ``put``, for keys whose dots and slashes boto3's HTTP library would fold."""
         status, _, _ = self._raw("put_object", key, content, method="PUT")
         assert status == http.client.OK, f"{key!r}: {status}"
+
+    def keep_versions(self) -> None:
+        """Switch versioning on."""
+        self.boto.put_bucket_versioning(
+            Bucket=self.bucket, VersioningConfiguration={"Status": "Enabled"}
+        )
+        self.versioned = True
 
     def delete(self, key: str) -> None:
         self.boto.delete_object(Bucket=self.bucket, Key=key)
@@ -121,7 +129,16 @@ class Side:
             )
         for key in self.keys():
             assert self._raw("delete_object", key, method="DELETE")[0] < http.client.BAD_REQUEST
+        if self.versioned:
+            self._remove_versions()
         self.boto.delete_bucket(Bucket=self.bucket)
+
+    def _remove_versions(self) -> None:
+        reply = self.boto.list_object_versions(Bucket=self.bucket)
+        for entry in (*reply.get("Versions", ()), *reply.get("DeleteMarkers", ())):
+            self.boto.delete_object(
+                Bucket=self.bucket, Key=entry["Key"], VersionId=entry["VersionId"]
+            )
 
     def gate(self, pattern: str, stage: Stage, **options: int) -> Gate:
         return self.proxy.gate(pattern, stage, **options)
