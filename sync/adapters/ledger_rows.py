@@ -28,6 +28,7 @@ _PACKED_FORMAT: Final = 1
 _CRC_BYTES: Final = 4
 _MOST_PARTS: Final = 10_000
 _REASON_LENGTH: Final = 300
+_TOO_LARGE: Final = Decimal("1e126")
 _STATUS: Final[Mapping[Outcome, str]] = {
     Outcome.COPIED: "DONE",
     Outcome.SKIPPED: "DONE",
@@ -260,7 +261,8 @@ def _number(item: Mapping[str, Attribute], name: str) -> Decimal | None:
         value = Decimal(attribute.get("N", attribute.get("S", "")))
     except (InvalidOperation, TypeError, ValueError):
         return None
-    return value if value.is_finite() else None
+    # Larger ones DynamoDB cannot hold; as text they may stand there all the same.
+    return value if value.is_finite() and abs(value) < _TOO_LARGE else None
 
 
 def _part_crcs(item: Mapping[str, Attribute]) -> dict[int, int]:
