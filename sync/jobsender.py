@@ -227,7 +227,7 @@ def run(arguments: argparse.Namespace, environ: Mapping[str, str]) -> int:
     try:
         settings = load(arguments.config, environ)
         pairs = _named_pair(arguments, settings)
-        _set_up(settings)
+        set_up_logs(settings)
         with asyncio.Runner(loop_factory=loop_factory()) as runner:
             rest_the_collector()
             summary = runner.run(
@@ -251,7 +251,8 @@ def run(arguments: argparse.Namespace, environ: Mapping[str, str]) -> int:
     return FAILED if summary.errors else WELL
 
 
-def _set_up(settings: Settings) -> None:
+def set_up_logs(settings: Settings) -> None:
+    """Log lines as the configuration says, and its notes."""
     set_up(
         level=settings.logging_level,
         form=settings.log_format,
