@@ -12,7 +12,7 @@ import json
 import os
 from collections import Counter
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass, field
+from dataclasses import dataclass, field, fields
 from pathlib import Path
 from typing import Any
 
@@ -31,9 +31,14 @@ class Progress:
     md5: str = ""
     tally: Tally = field(default_factory=Tally)
 
+    def as_json(self) -> dict[str, Any]:
+        """For a line of the state file."""
+        counts = {each.name: getattr(self.tally, each.name) for each in fields(self.tally)}
+        return {"rows": self.rows, "done": self.done, "md5": self.md5, "tally": counts}
+
     @classmethod
     def from_json(cls, value: Mapping[str, Any]) -> Progress:
-        """What ``asdict`` gave. KeyError, TypeError or ValueError for anything else."""
+        """What ``as_json`` gave. KeyError, TypeError or ValueError for anything else."""
         counts = dict(value["tally"])
         tally = Tally(**{**counts, "skipped": Counter(counts["skipped"])})
         return cls(int(value["rows"]), bool(value["done"]), str(value["md5"]), tally)
@@ -66,7 +71,7 @@ class StateFile:
 
     def save(self, name: str, progress: Progress) -> None:
         """All rows of the file up to there are sent, or need not be."""
-        self._write({"file": name, **asdict(progress)})
+        self._write({"file": name, **progress.as_json()})
 
     def close(self, *, finished: bool) -> None:
         """The run ends; one that is finished leaves no file behind."""
@@ -86,14 +91,16 @@ class StateFile:
     def _load(self, head: dict[str, str]) -> bool:
         self._file.seek(0)
         data = self._file.read()
-        # A line that a crash cut off says nothing, and nothing may be written behind it.
-        whole = data[: data.rfind(b"\n") + 1]
-        self._file.truncate(len(whole))
-        lines = whole.splitlines()
-        if not lines:
+        if not data:
             self._write(head)
             return False
+        lines = data.splitlines(keepends=True)
         self._require_same(lines[0], head)
+        if not lines[-1].endswith(b"\n"):
+            # A line that a crash cut off says nothing, and nothing may be written behind it.
+            self._file.truncate(len(data) - len(lines.pop()))
+        if not lines:
+            self._write(head)
         for line in lines[1:]:
             self._take(line)
         return bool(self._files)

@@ -19,7 +19,7 @@ from sync.adapters.inventory.finding import CHECKSUM, is_manifest, manifest_in, 
 from sync.adapters.inventory.manifest import parse_manifest
 from sync.adapters.inventory.places import Place, parse_place
 from sync.adapters.inventory.values import DataFile, Format, Kind, RowBatch
-from sync.errors import ConfigError, IntegrityError, NotFound
+from sync.errors import ConfigError, IntegrityError, NoSuchBucket, NotFound
 
 _END: Final = None
 
@@ -96,11 +96,16 @@ class Inventory:
     async def _first(self, file: DataFile, folder: Path) -> Fetched:
         """From the first of its places that has it."""
         to = folder / hashlib.md5(file.name.encode(), usedforsecurity=False).hexdigest()
+        no_bucket: NoSuchBucket | None = None
         for place in file.places:
             try:
                 return await self.access.fetch(place, to)
+            except NoSuchBucket as error:
+                no_bucket = no_bucket or error
             except NotFound:
                 continue
+        if no_bucket is not None:
+            raise no_bucket
         raise NotFound(f"{file.name} is not there: looked at {', '.join(map(str, file.places))}")
 
 
