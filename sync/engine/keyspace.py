@@ -10,7 +10,8 @@ from collections.abc import Generator
 from dataclasses import dataclass
 from typing import Final
 
-LAST: Final = "\U0010ffff"
+# The last character that is one for Unicode (a private one): what lies above it is still found.
+LAST: Final = "\U0010fffd"
 
 
 def shared(one: str, other: str) -> int:
