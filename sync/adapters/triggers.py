@@ -101,8 +101,8 @@ class TriggerCalls:
 
     def __init__(self, access: Access) -> None:
         quiet_libraries()
-        self._access = access
-        self._s3 = _client("s3", access, access.s3_keys, access.region)
+        self._clients = _Clients(access)
+        self._s3 = self._clients.s3()
         self._raw = b""
         self._s3.meta.events.register(
             "before-parse.s3.GetBucketNotificationConfiguration", self._keep_raw
@@ -159,7 +159,7 @@ class TriggerCalls:
     def queue(self, name: str) -> TargetQueue:
         """The queue of that name, URL or ARN. NoSuchBucket where there is none."""
         region, request = _queue_request(name)
-        client = self._sqs(region)
+        client = self._clients.sqs(region)
         with _translated(_SQS, "GetQueueUrl", f"queue {name}"):
             url = name if "://" in name else client.get_queue_url(**request)["QueueUrl"]
         with _translated(_SQS, "GetQueueAttributes", f"queue {name}"):
@@ -178,45 +178,58 @@ class TriggerCalls:
     def set_policy(self, queue: TargetQueue, policy: str) -> None:
         """Replace the queue's policy. Takes up to 60 s to be known everywhere (API reference)."""
         with _translated(_SQS, "SetQueueAttributes", f"queue {queue.arn}"):
-            self._sqs(queue.region).set_queue_attributes(
+            self._clients.sqs(queue.region).set_queue_attributes(
                 QueueUrl=queue.url, Attributes={"Policy": policy}
             )
-
-    def _sqs(self, region: str) -> Any:
-        return _client("sqs", self._access, self._access.sqs_keys, region or self._access.region)
 
     def _keep_raw(self, response_dict: Mapping[str, Any], **_: object) -> None:
         self._raw = response_dict.get("body") or b""
 
 
-def _client(service: str, access: Access, keys: Credentials, region: str) -> Any:
-    from botocore.config import Config  # noqa: PLC0415  only when used
-    from botocore.exceptions import BotoCoreError  # noqa: PLC0415
-    from botocore.session import Session  # noqa: PLC0415
+class _Clients:
+    """boto3's clients, made once each: the making costs more than a request."""
 
-    endpoint = access.s3_endpoint if service == "s3" else ""
-    # Names of buckets are no host names on a server of one's own.
-    style: Any = {"addressing_style": "path"} if endpoint else {}
-    try:
-        return Session(profile=access.profile or None).create_client(
-            service,
-            region_name=region,
-            endpoint_url=endpoint or None,
-            aws_access_key_id=keys.access_key,
-            aws_secret_access_key=keys.secret_key,
-            aws_session_token=keys.token or None,
-            verify=str(access.ca_bundle) if access.ca_bundle else None,
-            config=Config(
-                s3=style,
-                connect_timeout=10,
-                read_timeout=30,
-                retries={"mode": "standard", "max_attempts": 5},
-                request_checksum_calculation="when_required",
-            ),
-        )
-    except BotoCoreError as error:
-        failure = translate(error, f"AWS service {service}")
-    raise failure
+    def __init__(self, access: Access) -> None:
+        from botocore.session import Session  # noqa: PLC0415  only when used
+
+        self._access = access
+        self._session = Session(profile=access.profile or None)
+        self._sqs: dict[str, Any] = {}
+
+    def s3(self) -> Any:
+        endpoint = self._access.s3_endpoint
+        # Names of buckets are no host names on a server of one's own.
+        style = {"s3": {"addressing_style": "path"}} if endpoint else {}
+        return self._make("s3", self._access.s3_keys, self._access.region, endpoint, **style)
+
+    def sqs(self, region: str) -> Any:
+        region = region or self._access.region
+        if region not in self._sqs:
+            self._sqs[region] = self._make("sqs", self._access.sqs_keys, region, "")
+        return self._sqs[region]
+
+    def _make(
+        self, service: str, keys: Credentials, region: str, endpoint: str, **options: Any
+    ) -> Any:
+        from botocore.config import Config  # noqa: PLC0415  only when used
+        from botocore.exceptions import BotoCoreError  # noqa: PLC0415
+
+        retries: Any = {"mode": "standard", "max_attempts": 5}
+        bundle = self._access.ca_bundle
+        try:
+            return self._session.create_client(
+                service,
+                region_name=region,
+                endpoint_url=endpoint or None,
+                aws_access_key_id=keys.access_key,
+                aws_secret_access_key=keys.secret_key,
+                aws_session_token=keys.token or None,
+                verify=str(bundle) if bundle else None,
+                config=Config(connect_timeout=10, read_timeout=30, retries=retries, **options),
+            )
+        except BotoCoreError as error:
+            failure = translate(error, f"AWS service {service}")
+        raise failure
 
 
 def _queue_request(name: str) -> tuple[str, dict[str, str]]:

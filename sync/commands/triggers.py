@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import argparse
 import asyncio
+import re
 import sys
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
@@ -37,6 +38,7 @@ from sync.errors import ConfigError, SyncError
 from sync.ports import Credentials
 
 _FAILED: Final = 1
+_ACCOUNT: Final = re.compile(r"([0-9]{12})?")
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -142,6 +144,8 @@ def _show(found: Proposals) -> None:
 def _request(
     arguments: argparse.Namespace, settings: Settings, filters: Mapping[str, Any]
 ) -> AddRequest:
+    if not _ACCOUNT.fullmatch(arguments.bucket_owner):
+        raise ConfigError(f"--bucket-owner {arguments.bucket_owner}: an account has 12 digits")
     deletes = settings.sync_deletes if arguments.deletes is None else arguments.deletes
     aws = settings.src_dialect == AWS
     return AddRequest(

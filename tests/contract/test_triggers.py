@@ -14,12 +14,13 @@ from typing import Any
 from uuid import uuid4
 
 import boto3
+import botocore.session
 import pytest
 
 from support.moto_aws import MotoAws, moto_aws
 from support.notification_store import NS, Bucket, Refused, Store, notification_store
 from sync import cli
-from sync.adapters.trigger_policy import Grant, Sender, grant
+from sync.adapters.trigger_policy import Grant, Sender, grant, merged
 from sync.commands import trigger_change
 
 ACCOUNT = "123456789012"
@@ -46,6 +47,20 @@ def aws() -> Iterator[MotoAws]:
         yield server
 
 
+@pytest.fixture(scope="module", autouse=True)
+def _one_reading_of_boto3_s_models() -> Iterator[None]:
+    """Every session reads the descriptions of S3 and SQS anew, which takes longer than a test."""
+    loader = botocore.session.create_loader()
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(botocore.session, "create_loader", lambda *_: loader)
+        yield
+
+
+@pytest.fixture(scope="module")
+def queues(aws: MotoAws) -> tuple[MotoAws, Any]:
+    return aws, aws.sqs
+
+
 @dataclass
 class Told:
     """What a run said."""
@@ -65,6 +80,7 @@ class Desk:
 
     store: Store
     aws: MotoAws
+    sqs: Any
     monkeypatch: pytest.MonkeyPatch
     capsys: pytest.CaptureFixture[str]
     queue: str = ""
@@ -76,7 +92,7 @@ class Desk:
 
     def new_queue(self, suffix: str = "", **attributes: str) -> str:
         name = f"jobs-{uuid4().hex[:12]}{suffix}"
-        self.aws.sqs.create_queue(QueueName=name, Attributes=attributes)
+        self.sqs.create_queue(QueueName=name, Attributes=attributes)
         self.monkeypatch.setenv("THREEGSYNC_SQS_QUEUE_NAME", name)
         self.queue = name
         return name
@@ -86,10 +102,12 @@ class Desk:
         return f"arn:aws:sqs:us-east-1:{ACCOUNT}:{self.queue}"
 
     @property
+    def url(self) -> str:
+        return str(self.sqs.get_queue_url(QueueName=self.queue)["QueueUrl"])
+
+    @property
     def policy(self) -> str:
-        sqs = self.aws.sqs
-        url = sqs.get_queue_url(QueueName=self.queue)["QueueUrl"]
-        reply = sqs.get_queue_attributes(QueueUrl=url, AttributeNames=["Policy"])
+        reply = self.sqs.get_queue_attributes(QueueUrl=self.url, AttributeNames=["Policy"])
         return str(reply.get("Attributes", {}).get("Policy", ""))
 
     def grant(self, bucket: str = "source") -> Grant:
@@ -130,7 +148,7 @@ def store() -> Iterator[Store]:
 @pytest.fixture
 def desk(
     store: Store,
-    aws: MotoAws,
+    queues: tuple[MotoAws, Any],
     tmp_path: Path,
     monkeypatch: pytest.MonkeyPatch,
     capsys: pytest.CaptureFixture[str],
@@ -142,7 +160,7 @@ def desk(
         "AWS_SHARED_CREDENTIALS_FILE": str(tmp_path / "none"),
         "AWS_EC2_METADATA_DISABLED": "true",
         "AWS_REGION": "us-east-1",
-        "AWS_ENDPOINT_URL_SQS": aws.endpoint,
+        "AWS_ENDPOINT_URL_SQS": queues[0].endpoint,
         "SRC_AWS_ACCESS_KEY_ID": "AKIDTEST",
         "SRC_AWS_SECRET_ACCESS_KEY": SECRET,
         "THREEGSYNC_CONFIG": os.devnull,
@@ -152,7 +170,7 @@ def desk(
     }.items():
         monkeypatch.setenv(name, value)
     monkeypatch.chdir(tmp_path)
-    made = Desk(store, aws, monkeypatch, capsys)
+    made = Desk(store, *queues, monkeypatch, capsys)
 
     def wait(seconds: float) -> None:
         made.waited += seconds
@@ -164,11 +182,10 @@ def desk(
 
 @pytest.fixture
 def ready(desk: Desk) -> Desk:
-    """The queue's policy lets S3 send for ``source``."""
-    told = desk.add("--prefix", "first/", "--set-queue-policy", "--yes")
-    assert told.code == 0, told.err
-    assert desk.run("remove", "source", "--all", "--yes").code == 0
-    desk.bucket.xml, desk.bucket.puts = OTHERS, 0
+    """Other people have notifications, and the queue's policy lets S3 send for ``source``."""
+    sender = Sender(bucket_arn="arn:aws:s3:::source", account=ACCOUNT, queue_arn=desk.arn)
+    desk.sqs.set_queue_attributes(QueueUrl=desk.url, Attributes={"Policy": merged("", sender)})
+    desk.bucket.xml = OTHERS
     return desk
 
 
@@ -349,8 +366,7 @@ def test_a_policy_that_does_not_let_s3_in_is_told_with_the_statement(desk: Desk)
     assert "run again with --set-queue-policy" in told.err
     statement = json.loads(told.out[told.out.index("{") :])
     text = json.dumps({"Version": "2012-10-17", "Statement": [statement]})
-    url = desk.aws.sqs.get_queue_url(QueueName=desk.queue)["QueueUrl"]
-    desk.aws.sqs.set_queue_attributes(QueueUrl=url, Attributes={"Policy": text})
+    desk.sqs.set_queue_attributes(QueueUrl=desk.url, Attributes={"Policy": text})
     assert desk.grant() is Grant.GRANTED
     assert desk.add("--prefix", "photos/", "--yes").code == 0
 
@@ -449,7 +465,7 @@ def test_a_bucket_of_another_account_needs_its_owner_s_number(desk: Desk) -> Non
 
 
 def test_the_queue_by_arn_and_by_url(ready: Desk) -> None:
-    queue, url = ready.queue, ready.aws.sqs.get_queue_url(QueueName=ready.queue)["QueueUrl"]
+    queue, url = ready.queue, ready.url
     ready.monkeypatch.setenv("THREEGSYNC_SQS_QUEUE_NAME", "none")
     for number, name in enumerate((queue, url, ready.arn)):
         assert ready.add("--prefix", f"{number}/", "--queue", name, "--yes").code == 0
@@ -463,6 +479,7 @@ def test_the_queue_by_arn_and_by_url(ready: Desk) -> None:
         (("--queue", "arn:aws:s3:::x"), 2, "is no queue ARN"),
         (("--queue", "a,b"), 2, "name one queue with --queue"),
         (("--prefix-list", "none"), 2, "does not go with"),
+        (("--bucket-owner", "me"), 2, "an account has 12 digits"),
     ],
 )
 def test_wrong_use(desk: Desk, words: tuple[str, ...], code: int, part: str) -> None:
@@ -486,6 +503,26 @@ def test_other_partitions(desk: Desk, region: str, partition: str) -> None:
     (statement,) = json.loads(reply["Attributes"]["Policy"])["Statement"]
     assert statement["Condition"]["ArnEquals"] == {"aws:SourceArn": f"arn:{partition}:s3:::source"}
     assert statement["Principal"] == {"Service": "s3.amazonaws.com"}
+
+
+def test_amazon_s_own_endpoint_is_left_to_boto3_and_its_variables(ready: Desk) -> None:
+    for name in ("THREEGSYNC_SRCENDPOINTURL", "THREEGSYNC_SRCDIALECT"):
+        ready.monkeypatch.delenv(name)
+    ready.monkeypatch.setenv("AWS_ENDPOINT_URL_S3", ready.store.endpoint)
+    assert ready.add("--prefix", "y=1/", "--yes").code == 0
+    assert set(ready.mine()) == {"y%3D1/"}
+
+
+def test_a_profile_takes_the_place_of_the_keys(ready: Desk, tmp_path: Path) -> None:
+    credentials = tmp_path / "credentials"
+    credentials.write_text(
+        f"[admin]\naws_access_key_id = A\naws_secret_access_key = {SECRET}\nregion = us-east-1\n"
+    )
+    ready.monkeypatch.setenv("AWS_SHARED_CREDENTIALS_FILE", str(credentials))
+    ready.monkeypatch.setenv("THREEGSYNC_JOBTYPE", "GET")
+    assert ready.add("--prefix", "a/", "--yes").code == 2
+    assert ready.add("--prefix", "a/", "--profile", "admin", "--yes").code == 0
+    assert ready.add("--prefix", "a/", "--profile", "none").code == 2
 
 
 # --- looking and removing -------------------------------------------------------------
@@ -590,9 +627,8 @@ def test_moto_sends_what_the_triggers_say(desk: Desk) -> None:
     assert told.code == 0, told.err
     for key in ("photos/a.jpg", "photos/a.png", "docs/a.jpg"):
         s3.put_object(Bucket="source", Key=key, Body=b"x")
-    sqs = desk.aws.sqs
-    url = sqs.get_queue_url(QueueName=desk.queue)["QueueUrl"]
-    messages = sqs.receive_message(QueueUrl=url, MaxNumberOfMessages=10).get("Messages", [])
+    reply = desk.sqs.receive_message(QueueUrl=desk.url, MaxNumberOfMessages=10)
+    messages = reply.get("Messages", [])
     bodies = [json.loads(message["Body"]) for message in messages]
     assert [body["Event"] for body in bodies if "Event" in body] == ["s3:TestEvent"]
     (event,) = [body["Records"][0] for body in bodies if "Records" in body]

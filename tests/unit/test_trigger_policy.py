@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -18,6 +19,7 @@ from sync.adapters.trigger_policy import (
 )
 from sync.errors import ConfigError
 
+DEPLOY = Path(__file__).parents[2] / "deploy" / "aws"
 QUEUE = "arn:aws:sqs:eu-west-1:123456789012:jobs"
 SENDER = Sender(bucket_arn="arn:aws:s3:::source", account="123456789012", queue_arn=QUEUE)
 GOOD = statement_for(SENDER)
@@ -171,3 +173,22 @@ def test_a_broken_policy_is_told(text: str) -> None:
 def test_the_bucket_is_in_the_partition_of_the_queue(partition: str) -> None:
     queue = f"arn:{partition}:sqs:somewhere-1:123456789012:jobs"
     assert bucket_arn("source", queue) == f"arn:{partition}:s3:::source"
+
+
+def test_the_template_of_the_deployment_is_a_good_policy() -> None:
+    text = (DEPLOY / "queue-policy.json").read_text()
+    filled = text.replace("REGION", "eu-west-1").replace("ACCOUNT", "123456789012")
+    filled = filled.replace("QUEUE", "jobs").replace("SOURCE_BUCKET", "source")
+    assert grant(filled, SENDER) is Grant.GRANTED
+
+
+def test_the_policy_of_whoever_runs_it_names_every_call() -> None:
+    policy = json.loads((DEPLOY / "triggers-policy.json").read_text())
+    actions = [action for statement in policy["Statement"] for action in statement["Action"]]
+    assert sorted(actions) == [
+        "s3:GetBucketNotification",
+        "s3:PutBucketNotification",
+        "sqs:GetQueueAttributes",
+        "sqs:GetQueueUrl",
+        "sqs:SetQueueAttributes",
+    ]
