@@ -6,7 +6,7 @@ import os
 import re
 import subprocess
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Container, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -21,8 +21,16 @@ class Cost:
     output: str = ""
 
 
-def measure(command: Sequence[str], environ: Mapping[str, str], folder: Path) -> Cost:
-    """Run to the end; SystemExit with the end of its output where it fails."""
+def measure(
+    command: Sequence[str],
+    environ: Mapping[str, str],
+    folder: Path,
+    *,
+    exits: Container[int] = (0,),
+) -> Cost:
+    """Run to the end; SystemExit with the end of its output where it fails: where its exit code
+    is none of ``exits``.
+    """
     out = folder / "out.txt"
     begun = time.perf_counter()
     with out.open("wb") as sink:
@@ -44,7 +52,7 @@ def measure(command: Sequence[str], environ: Mapping[str, str], folder: Path) ->
     wall = time.perf_counter() - begun
     process.returncode = os.waitstatus_to_exitcode(status)
     text = out.read_text(errors="replace")
-    if process.returncode:
+    if process.returncode not in exits:
         raise SystemExit(f"{' '.join(command)} failed ({process.returncode}):\n{text[-2000:]}")
     return Cost(usage.ru_utime + usage.ru_stime, wall, peak, text)
 

@@ -11,7 +11,7 @@ from importlib.metadata import distribution
 from pathlib import Path
 
 from measured import Cost, measure
-from native_servers import ACCESS_KEY, SECRET_KEY
+from native_servers import ACCESS_KEY, SECRET_KEY, Pair
 
 BIN = Path(sys.executable).parent
 BENCH = Path(__file__).resolve().parent
@@ -37,6 +37,16 @@ class Endpoints:
     provider: str = "Other"
 
 
+def of_pair(both: Pair) -> Endpoints:
+    """The native servers."""
+    return Endpoints(
+        source=both.source.url,
+        destination=both.destination.url,
+        ca=str(both.authority.ca),
+        folder=both.folder,
+    )
+
+
 def rclone(where: Endpoints, bucket: str, prefix: str, *, tuned: bool, wide: int = 32) -> Cost:
     """Two remotes: within one rclone would have the server copy and move no bytes itself."""
     command = [str(BIN / "rclone"), "copy", f"a:{bucket}", f"b:target/{prefix}"]
@@ -46,6 +56,28 @@ def rclone(where: Endpoints, bucket: str, prefix: str, *, tuned: bool, wide: int
         command += [*TUNED, "--transfers", str(wide), "--checkers", str(wide)]
         command += ["--s3-chunk-size", "16Mi", "--s3-upload-cutoff", "50Mi"]
         command += ["--s3-upload-concurrency", "8", "--multi-thread-chunk-size", "16Mi"]
+    return measure(command, _rclone_environment(where), where.folder)
+
+
+# As AWS is listed, which takes rclone less than what it does with an unknown provider.
+LISTING = ("--s3-list-version", "2", "--s3-list-url-encode", "true")
+
+
+def rclone_check(where: Endpoints, source: str, destination: str, *options: str) -> Cost:
+    """Two whole buckets compared by size. It exits with 1 where they differ."""
+    command = [str(BIN / "rclone"), "check", "--size-only", f"a:{source}", f"b:{destination}"]
+    command += [*LISTING, *options, "--config", os.devnull, "--ca-cert", where.ca]
+    return measure(command, _rclone_environment(where), where.folder, exits=(0, 1))
+
+
+def rclone_lsf(where: Endpoints, source: str) -> Cost:
+    """Keys and sizes of one bucket, printed."""
+    command = [str(BIN / "rclone"), "lsf", "-R", "--files-only", "--format", "sp", f"a:{source}"]
+    command += [*LISTING, "--config", os.devnull, "--ca-cert", where.ca]
+    return measure(command, _rclone_environment(where), where.folder)
+
+
+def _rclone_environment(where: Endpoints) -> dict[str, str]:
     environ = {"PATH": os.environ["PATH"], "HOME": str(where.folder)}
     for remote, endpoint in (("A", where.source), ("B", where.destination)):
         environ[f"RCLONE_CONFIG_{remote}_TYPE"] = "s3"
@@ -53,7 +85,7 @@ def rclone(where: Endpoints, bucket: str, prefix: str, *, tuned: bool, wide: int
         environ[f"RCLONE_CONFIG_{remote}_ENDPOINT"] = endpoint
         environ[f"RCLONE_CONFIG_{remote}_ACCESS_KEY_ID"] = where.access_key
         environ[f"RCLONE_CONFIG_{remote}_SECRET_ACCESS_KEY"] = where.secret_key
-    return measure(command, environ, where.folder)
+    return environ
 
 
 def s5cmd(where: Endpoints, bucket: str, prefix: str) -> Cost:

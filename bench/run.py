@@ -1,6 +1,6 @@
 """`make bench`: what 3GSync takes beside rclone, s5cmd and boto3, on the same local TLS servers.
 
-    python bench/run.py [--quick] [--rounds N] [--small N] [--large MIB] [--cross-check]
+    python bench/run.py [--quick] [--rounds N] [--small N] [--large MIB] [--keys N] [--cross-check]
 
 CPU is user + system time of the mover's process tree, start-up and listing included, as the
 operating system accounts it when it ends; the servers are counted apart. Rounds are interleaved;
@@ -9,7 +9,8 @@ medians are quoted, with the least and the most. docs/performance.md has the met
 Last line: JSON. ``small_cpu_ratio`` and ``large_cpu_ratio``: the relay's CPU by that of rclone
 tuned. ``worker_cpu_s_per_1000``: the whole worker's for 1,000 jobs of 4 KiB. ``worker_jobs_per_s``:
 its rate with servers that answer after 40 ms, and ``worker_cores`` the cores it took. ``rss_mb_8``:
-its peak memory at 8 connections, with objects of 4 MiB.
+its peak memory at 8 connections, with objects of 4 MiB. ``listing_cpu_ratio``: the CPU of listing
+and comparing a million keys a side by that of rclone; ``listing_rss_mb``: its peak memory.
 """
 
 from __future__ import annotations
@@ -26,6 +27,7 @@ from pathlib import Path
 
 import contest
 import cross_check
+import listing
 import picture
 import rivals
 from contest import OURS, TUNED, Contest, Row
@@ -38,22 +40,13 @@ WORKER = "3GSync worker"
 RESULTS = Path(__file__).resolve().parent / "results"
 
 
-def endpoints(both: Pair) -> rivals.Endpoints:
-    return rivals.Endpoints(
-        source=both.source.url,
-        destination=both.destination.url,
-        ca=str(both.authority.ca),
-        folder=both.folder,
-    )
-
-
 def servers_cpu(both: Pair) -> Callable[[], float]:
     return lambda: float(both.source.stats()["cpu_s"] + both.destination.stats()["cpu_s"])
 
 
 def compare(both: Pair, *, count: int, size: int, rounds: int, record: bool) -> dict[str, Row]:
     """The movers' rounds on one bucket; those for the record run once."""
-    where = endpoints(both)
+    where = rivals.of_pair(both)
     table: dict[str, Row] = {}
     games = Contest(servers_cpu(both))
     taking_part = contest.movers(both, where)
@@ -111,12 +104,14 @@ def main() -> None:
     parser.add_argument(
         "--large", type=int, help="MiB in large objects, of 1 GiB each (default 2048)"
     )
+    parser.add_argument("--keys", type=int, help="listed on each side (default 1000000)")
     parser.add_argument("--cross-check", action="store_true", help="on SeaweedFS as well")
     given = parser.parse_args()
     # Ended from outside, it still ends its servers and clears up.
     signal.signal(signal.SIGTERM, lambda *_: sys.exit(143))
     given.small = given.small or (2000 if given.quick else 20_000)
     given.large = given.large or (256 if given.quick else 2048)
+    given.keys = given.keys or (100_000 if given.quick else 1_000_000)
     given.rounds = 1 if given.quick else given.rounds
     with tempfile.TemporaryDirectory(dir=_in_memory()) as name:
         print(json.dumps(measure_all(given, Path(name))))
@@ -137,6 +132,7 @@ def measure_all(given: argparse.Namespace, folder: Path) -> dict[str, object]:
         show_large(large, given)
         rss, more = memory(both, objects=8 if given.quick else 16)
         ledger = with_ledger(both, jobs=given.small)
+        listed = listing.compare(both, keys=given.keys, rounds=given.rounds, record=record)
         real = {}
         if given.cross_check:
             count, mib = (500, 128) if given.quick else (2000, 512)
@@ -151,6 +147,7 @@ def measure_all(given: argparse.Namespace, folder: Path) -> dict[str, object]:
         "worker_cpu_s_per_1000": round(small[WORKER].median("cpu") / thousands, 3),
         "worker_jobs_per_s": round(rate),
         "rss_mb_8": round(rss),
+        **listed,
         "rss_mb_per_connection": round(more, 3),
         "openssl": openssl(),
         "small_cpu_ratio_spread": _rounded(contest.ratios(small, OURS)),

@@ -2,8 +2,8 @@
 
     python bench/scale.py [SERIES ...] [--short]
 
-Series: jobs, connections, ignore, processes, mix, huge, auto (default: all). Each prints a table
-in Markdown; the last line is JSON of all. ``--short`` does a hundredth of the work.
+Series: jobs, connections, ignore, processes, mix, huge, auto, keys, ranges (default: all). Each
+prints a table in Markdown; the last line is JSON of all. ``--short`` does a hundredth of the work.
 """
 
 from __future__ import annotations
@@ -13,9 +13,13 @@ import json
 import statistics
 import tempfile
 from collections.abc import Callable, Iterable, Mapping, Sequence
+from pathlib import Path
 from typing import Any
 
 from ignore_list import _mixed
+from listing import Buckets, jobsender
+from measured import Cost
+from native_servers import pair
 from worker_once import Run, run
 
 MIB = 1024 * 1024
@@ -157,6 +161,43 @@ def _rate(width: str, count: int, servers: Mapping[str, int]) -> float:
     return float(run(what)[1]["jobs_per_s"])
 
 
+def keys(scale: float) -> Table:
+    """Keys a side, listed and compared by the jobsender."""
+    table = []
+    for count in (int(power * scale) for power in (100_000, 1_000_000, 10_000_000)):
+        cost = _listed(count)
+        table.append(
+            {
+                "keys": count,
+                "cpu_s": round(cost.cpu, 1),
+                "wall_s": round(cost.wall, 1),
+                "rss_mb": round(cost.rss_mb),
+            }
+        )
+    return table
+
+
+def ranges(scale: float) -> Table:
+    """A million keys a side, listing servers that answer after 40 ms, by `--connections`."""
+    count, table = int(1_000_000 * scale), []
+    for width in (1, 2, 4, 8, 16, 32):
+        cost = _listed(count, "--connections", str(width), delay=40)
+        table.append(
+            {
+                "connections": width,
+                "wall_s": round(cost.wall, 1),
+                "cpu_s": round(cost.cpu, 1),
+                "rss_mb": round(cost.rss_mb),
+            }
+        )
+    return table
+
+
+def _listed(count: int, *options: str, delay: int = 0) -> Cost:
+    with tempfile.TemporaryDirectory() as name, pair(Path(name), delay_ms=delay) as both:
+        return jobsender(both, Buckets(count), *options)
+
+
 def _jobs(count: int, scale: float) -> int:
     return max(20, int(count * scale))
 
@@ -169,6 +210,8 @@ SERIES: Mapping[str, Callable[[float], Table]] = {
     "mix": mix,
     "huge": huge,
     "auto": auto,
+    "keys": keys,
+    "ranges": ranges,
 }
 
 

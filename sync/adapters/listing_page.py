@@ -134,7 +134,9 @@ def _keys(keys: Sequence[bytes], *, encoded: bool) -> Iterable[str]:
 
 def _etags(etags: Sequence[bytes]) -> Iterable[str]:
     lines = _lines(etags)
-    quoted = lines.replace("&quot;", '"').replace("&#34;", '"')
+    quoted = lines.replace("&quot;", '"')
+    if "&" in quoted:
+        quoted = quoted.replace("&#34;", '"')
     found = quoted[1:-1].split('"\n"')
     whole = quoted.startswith('"') and quoted.endswith('"') and "&" not in quoted
     if whole and quoted.count('"') == 2 * len(found) == 2 * len(etags):
