@@ -1,0 +1,39 @@
+"""Data files as an engine has them, and as Ibis is told of them."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping, Sequence
+from enum import StrEnum
+from functools import reduce
+
+import ibis
+from ibis.expr.types import Table
+
+from sync.adapters.inventory_compare.canonical import UTC
+
+
+class Column(StrEnum):
+    """What a column holds, as Ibis calls it. Engines cast to these when they read files."""
+
+    TEXT = "string"
+    NUMBER = "int64"
+    FLAG = "boolean"
+    TIME = UTC
+
+
+NOTHING = {"key": Column.TEXT, "size": Column.NUMBER}
+
+
+def csv_names(columns: Sequence[str]) -> list[str]:
+    """A name for each column of a CSV file; they may not be empty."""
+    return [name or f"unused_{at}" for at, name in enumerate(columns)]
+
+
+def table_of(name: str, columns: Mapping[str, Column]) -> Table:
+    """A table that an engine knows by that name."""
+    return ibis.table({column: str(kind) for column, kind in columns.items()}, name=name)
+
+
+def united(tables: Iterable[Table]) -> Table:
+    """All rows of all tables."""
+    return reduce(lambda one, other: one.union(other), tables)
