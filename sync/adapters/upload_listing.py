@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from typing import Final
 from urllib.parse import unquote_plus
 
-from sync.adapters.s3_listing import parsed
+from sync.adapters.s3_listing import parsed, unreadable
 from sync.adapters.s3_session import Call, S3Session
 from sync.adapters.s3_xml import (
     XmlFault,
@@ -58,20 +58,16 @@ class UploadLister:
         Plain keys first: RGW encodes them here without saying so, SeaweedFS says so and does
         not. Encoded only where a key holds characters that XML cannot.
         """
+        call = self._call(bucket, prefix, after, encoded=False)
         try:
-            page = await self._page(bucket, prefix, after)
+            page = _parse((await self._session.send(call)).body, bucket, str)
         except XmlFault:
             call = self._call(bucket, prefix, after, encoded=True)
             body = (await self._session.send(call)).body
             # What can be read now could not before, so it is encoded whatever the store says.
             page = parsed(call, lambda text: _parse(text, bucket, unquote_plus), body)
-        return page
-
-    async def _page(self, bucket: str, prefix: str, after: tuple[str, str]) -> UploadsPage:
-        call = self._call(bucket, prefix, after, encoded=False)
-        page = _parse((await self._session.send(call)).body, bucket, str)
         if page.markers == after:
-            parsed(call, _stuck, b"")
+            raise unreadable(call, XmlFault("the listing does not get on"))
         return page
 
     def _call(self, bucket: str, prefix: str, after: tuple[str, str], *, encoded: bool) -> Call:
@@ -81,10 +77,6 @@ class UploadLister:
         query += [("key-marker", after[0])] if after[0] else []
         query += [("upload-id-marker", after[1])] if after[1] else []
         return Call("ListMultipartUploads", "GET", bucket, query=tuple(query))
-
-
-def _stuck(_body: bytes) -> None:
-    raise XmlFault("the listing does not get on")
 
 
 def _parse(body: bytes, bucket: str, decode: Callable[[str], str]) -> UploadsPage:
@@ -99,9 +91,8 @@ def _parse(body: bytes, bucket: str, decode: Callable[[str], str]) -> UploadsPag
     )
     if not truncated(root):
         return UploadsPage(uploads, None)
+    # SeaweedFS lists by upload id and names that alone; with a key beside it, it loses uploads.
     markers = decode(text_of(root, "NextKeyMarker")), text_of(root, "NextUploadIdMarker")
-    if not markers[0] and uploads:
-        markers = uploads[-1].ref.key, uploads[-1].upload_id
-    if not markers[0]:
+    if markers == _START:
         raise XmlFault("a truncated listing without a marker to go on with")
     return UploadsPage(uploads, markers)
