@@ -7,7 +7,7 @@ import csv
 import gzip
 import zlib
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Final
 
@@ -16,7 +16,9 @@ from pyarrow import orc, parquet
 
 from sync.adapters.inventory import CsvStyle, DataFile, Format, Inventory, Kind, canonical
 from sync.adapters.inventory.columns import canonical_all, guess
-from sync.errors import ConfigError, IntegrityError
+from sync.adapters.inventory.files import Folder
+from sync.adapters.inventory.places import Place
+from sync.errors import ConfigError, IntegrityError, NotFound
 
 _GZIP: Final = b"\x1f\x8b"
 _AT_ONCE: Final = 4
@@ -38,22 +40,65 @@ class Shape:
     encoded: bool = False
 
 
-async def shapes_of(inventory: Inventory, folder: Path, *, orc_too: bool = False) -> list[Shape]:
+async def shapes_of(inventory: Inventory, folder: Path) -> list[Shape]:
     """The inventory's data files on this machine, each verified, by their kinds.
 
-    Remote ones are downloaded into ``folder``. ORC becomes Parquet there, a stripe at a time,
-    unless ``orc_too``: DuckDB does not read it. IntegrityError, NotFound, ConfigError.
+    Remote ones are downloaded into ``folder``. ORC, which DuckDB does not read, becomes
+    Parquet there, a stripe at a time. IntegrityError, NotFound, ConfigError.
     """
     turns = asyncio.Semaphore(_AT_ONCE)
 
     async def one(file: DataFile) -> Shape:
         async with turns:
             path = await inventory.fetch(file, folder)
-            return await asyncio.to_thread(_shape, inventory.kind, file, path, folder, orc_too)
+            return await asyncio.to_thread(_shape, inventory.kind, file, path, folder)
 
-    async with asyncio.TaskGroup() as group:
-        tasks = [group.create_task(one(file)) for file in inventory.files]
-    return _merged([task.result() for task in tasks])
+    tasks = [asyncio.ensure_future(one(file)) for file in inventory.files]
+    try:
+        return _merged(await asyncio.gather(*tasks))
+    finally:
+        for task in tasks:
+            task.cancel()
+
+
+async def named_shapes(inventory: Inventory) -> list[Shape]:
+    """As shapes_of, for an engine that reads the files where they are; none is verified.
+
+    ConfigError where a CSV file's manifest does not say its columns and header.
+    """
+    folders: dict[Place, Folder] = {}
+    found = []
+    for file in inventory.files:
+        place = await _where(file, inventory, folders)
+        found.append(_named(inventory.kind, file, place))
+    return _merged(found)
+
+
+async def _where(file: DataFile, inventory: Inventory, folders: dict[Place, Folder]) -> Place:
+    for place in file.places:
+        if place.folder not in folders:
+            folders[place.folder] = await inventory.access.folder(place.folder)
+        if place.name in folders[place.folder].files:
+            return place
+    raise NotFound(f"{file.name} is not there: looked at {', '.join(map(str, file.places))}")
+
+
+def _named(kind: Kind, file: DataFile, place: Place) -> Shape:
+    if file.format is Format.CSV and place.local:
+        return _csv_shape(kind, file, Path(place.path))
+    style = file.style
+    if file.format is Format.CSV and (style.header is None or not file.columns):
+        raise ConfigError(f"{place}: its manifest does not say which columns it has")
+    return Shape(
+        kind=kind,
+        format=file.format,
+        # Hadoop's connector has a scheme of its own.
+        files=(str(place).replace("s3://", "s3a://", 1),),
+        columns=file.columns,
+        header=bool(style.header),
+        delimiter=style.delimiter,
+        encoded=bool(style.encoded),
+    )
 
 
 def _merged(shapes: Sequence[Shape]) -> list[Shape]:
@@ -61,30 +106,20 @@ def _merged(shapes: Sequence[Shape]) -> list[Shape]:
     files: dict[tuple[object, ...], list[str]] = {}
     like: dict[tuple[object, ...], Shape] = {}
     for shape in shapes:
-        kind = (shape.format, shape.columns, shape.header, shape.compressed, shape.encoded)
+        kind = (
+            *(shape.format, shape.columns, shape.header, shape.delimiter),
+            *(shape.compressed, shape.encoded),
+        )
         like.setdefault(kind, shape)
         files.setdefault(kind, []).extend(shape.files)
-    return [_with(shape, files[kind]) for kind, shape in like.items()]
+    return [replace(shape, files=tuple(files[kind])) for kind, shape in like.items()]
 
 
-def _with(shape: Shape, files: Sequence[str]) -> Shape:
-    return Shape(
-        kind=shape.kind,
-        format=shape.format,
-        files=tuple(files),
-        columns=shape.columns,
-        header=shape.header,
-        delimiter=shape.delimiter,
-        compressed=shape.compressed,
-        encoded=shape.encoded,
-    )
-
-
-def _shape(kind: Kind, file: DataFile, path: Path, folder: Path, orc_too: bool) -> Shape:  # noqa: FBT001  run by to_thread
+def _shape(kind: Kind, file: DataFile, path: Path, folder: Path) -> Shape:
     if file.format is Format.CSV:
         return _csv_shape(kind, file, path)
     encoded = bool(file.style.encoded)
-    if file.format is Format.ORC and not orc_too:
+    if file.format is Format.ORC:
         path = _as_parquet(file, path, folder)
         return Shape(kind=kind, format=Format.PARQUET, files=(str(path),), encoded=encoded)
     return Shape(kind=kind, format=file.format, files=(str(path),), encoded=encoded)
@@ -144,9 +179,3 @@ def _first_row(file: DataFile, path: Path, *, compressed: bool) -> list[str]:
             return next((row for row in rows if row), [])
     except (csv.Error, EOFError, gzip.BadGzipFile, zlib.error) as error:
         raise IntegrityError(f"{file.name}: the file is cut or damaged ({error})") from None
-
-
-def require_files(shapes: Sequence[Shape], place: object) -> None:
-    """ConfigError where plain files were named and there is none."""
-    if not shapes:
-        raise ConfigError(f"{place}: there are no data files")
