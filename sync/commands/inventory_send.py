@@ -17,6 +17,7 @@ from sync.adapters.ignore_file import IgnoreFile
 from sync.adapters.inventory import Inventory, open_inventory
 from sync.commands.output import json_line
 from sync.config import Settings, load
+from sync.config.keys import BY_NAME
 from sync.config.kinds import Moment
 from sync.errors import ConfigError
 from sync.ignore import IgnoreList
@@ -132,6 +133,11 @@ def _target(arguments: argparse.Namespace, settings: Settings) -> Target:
         raise ConfigError(
             "no destination: set [Basic] Des_bucket_default or give --destination-bucket"
         )
+    kind = BY_NAME["des_bucket_default"].kind
+    try:
+        kind.parse(bucket)
+    except ValueError:
+        raise ConfigError(f"--destination-bucket {bucket}: must be {kind.allowed}") from None
     prefix = arguments.destination_prefix
     return Target(bucket, settings.default_prefix if prefix is None else prefix)
 

@@ -182,13 +182,13 @@ def test_options_of_the_verb(moto_server: S3Server, queue: Queue, run: Run, tmp_
     environ = environment(moto_server, queue, tmp_path)
     code, said = run(
         *(path, "--prefix", "cold", "--include-archived", "--queue", other.name),
-        *("--destination-bucket", "d", "--destination-prefix", "", "--keys-per-message", "5"),
+        *("--destination-bucket", "other", "--destination-prefix", "", "--keys-per-message", "5"),
         *("--since", "2024-04-30T12:00:00.25Z", "--until", "2024-05-01"),
         environ=environ,
     )
     assert (code, said["sent"], said["skipped"]["other-prefix"]) == (0, 2, 2)
     jobs = other.jobs()
-    assert sorted(str(job.destination) for job in jobs) == ["d/cold", "d/cold/x"]
+    assert sorted(str(job.destination) for job in jobs) == ["other/cold", "other/cold/x"]
     assert queue.jobs() == []
     assert run(path, "--since", "2024-05-01", environ=environ)[1]["sent"] == 0
     assert run(path, "--dry-run", environ=environ)[1]["sent"] == 1
@@ -219,7 +219,7 @@ def test_a_second_run_goes_on_where_the_limit_was(
     assert (code, said["limited"], queue.keys()) == (0, True, ["k0", "k1", "k2"])
     assert len(list(tmp_path.glob("inventory-*.state"))) == 1
     # Another destination is another run: the state is not taken for it.
-    assert run(path, "--destination-bucket", "d", environ=environ)[0] == 2
+    assert run(path, "--destination-bucket", "other", environ=environ)[0] == 2
     code, said = run(path, environ=environ)
     assert (code, said["limited"], said["sent"], queue.keys()) == (0, False, 5, ["k3", "k4"])
     assert not list(tmp_path.glob("*.state"))
@@ -255,8 +255,9 @@ def test_wrong_use(
     for arguments, given in (
         (("x.csv", "--since", "yesterday"), environ),
         (("x.csv", "--output", "x", "--dry-run"), environ),
+        (("x.csv", "--destination-bucket", "bucket/prefix"), environ),
         (("x.csv",), nothing),
-        (("x.csv", "--destination-bucket", "d"), nothing),
+        (("x.csv", "--destination-bucket", "other"), nothing),
         (("gs://bucket/report",), environ),
         (("ftp://x",), environ),
     ):

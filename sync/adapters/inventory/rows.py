@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import base64
 import binascii
+import re
 from collections.abc import Sequence
 from datetime import UTC, datetime
 from typing import Any, Final
@@ -14,7 +15,8 @@ from sync.model import Checksums, ListedObject
 
 _CRC32C_BYTES: Final = 4
 _MD5_BYTES: Final = 16
-_HEX: Final = frozenset("0123456789abcdefABCDEF")
+_NOT_ENCODED: Final = re.compile("%(?![0-9a-fA-F]{2})")
+_FLAGS: Final = {"true": True, "false": False, True: True, False: False}
 _CUT: Final = 120
 
 
@@ -57,9 +59,10 @@ class RowReader:
         if count != self._width and (count < self._width or self._exact):
             raise UnreadableRow(f"{count} columns, {self._width} were expected")
         latest, marker = self._state(values)
-        etag, storage_class, tier = (
-            "" if index is None else values[index] or "" for index in self._plain
-        )
+        etag_at, class_at, tier_at = self._plain
+        etag = "" if etag_at is None else values[etag_at] or ""
+        storage_class = "" if class_at is None else values[class_at] or ""
+        tier = "" if tier_at is None else values[tier_at] or ""
         listed = ListedObject(
             self._decoded(values[self._key]),
             0 if marker else self._size(values),
@@ -126,8 +129,9 @@ class RowReader:
 
 def _form_decoded(key: str) -> str:
     # Encoded text never holds a percent sign that begins no %XX: what does is not encoded.
-    parts = key.split("%")[1:]
-    if not all(len(part) > 1 and part[0] in _HEX and part[1] in _HEX for part in parts):
+    if "%" not in key:
+        return key.replace("+", " ")
+    if _NOT_ENCODED.search(key):
         raise UnreadableRow(f"key {_shown(key)} is not URL-encoded (--keys plain?)")
     try:
         return unquote_plus(key, errors="strict")
@@ -148,14 +152,15 @@ def _optional(values: Sequence[Any], index: int | None) -> str | None:
 
 
 def _flag(value: Any, name: str, *, default: bool) -> bool:
+    flag = _FLAGS.get(value)
+    if flag is not None:
+        return flag
     if value is None or value == "":
         return default
-    if isinstance(value, bool):
-        return value
-    text = str(value).lower()
-    if text not in {"true", "false"}:
+    flag = _FLAGS.get(str(value).lower())
+    if flag is None:
         raise UnreadableRow(f"{name} {_shown(value)} is neither true nor false")
-    return text == "true"
+    return flag
 
 
 def _timestamp(value: Any) -> float:
