@@ -12,7 +12,7 @@ import hashlib
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Final, NamedTuple
-from urllib.parse import quote_plus, unquote_plus
+from urllib.parse import quote_plus
 
 from sync.errors import ConfigError
 
@@ -83,7 +83,7 @@ class Plan:
         return tuple(trigger for trigger in triggers_of(self.before) if not trigger.mine)
 
 
-def filter_text(key_text: str, *, encoded: bool) -> str:
+def filter_text(text: str, *, encoded: bool) -> str:
     """The filter's value for the beginning or end of a key.
 
     Amazon wants a space as ``+`` and special characters percent-encoded, as its events show
@@ -92,12 +92,7 @@ def filter_text(key_text: str, *, encoded: bool) -> str:
     ``encoded`` is False the text stays as it is, for other stores.
     """
     # Python leaves ~ as it is, the service's form-encoding does not.
-    return quote_plus(key_text, safe="/").replace("~", "%7E") if encoded else key_text
-
-
-def key_text(value: str, *, encoded: bool) -> str:
-    """What a filter's value means as part of a key."""
-    return unquote_plus(value, errors="surrogateescape") if encoded else value
+    return quote_plus(text, safe="/").replace("~", "%7E") if encoded else text
 
 
 def own_id(bucket: str, keys: KeyFilter) -> str:

@@ -19,7 +19,6 @@ from sync.adapters.notification_plan import (
     differences,
     filter_text,
     key_fault,
-    key_text,
     overlap,
     own_id,
     plan_add,
@@ -88,12 +87,6 @@ def test_an_id_is_always_the_same_and_only_its_own() -> None:
 def test_a_filter_is_encoded_as_events_show_keys(key: str, value: str) -> None:
     assert filter_text(key, encoded=True) == value
     assert filter_text(key, encoded=False) == key
-
-
-@given(st.text())
-def test_encoding_loses_nothing(text: str) -> None:
-    assert key_text(filter_text(text, encoded=True), encoded=True) == text
-    assert key_text(text, encoded=False) == text
 
 
 @given(st.text(), st.text())
