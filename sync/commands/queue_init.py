@@ -187,17 +187,24 @@ class _Init:
         own keeps it where none was ``given``.
         """
         present = {name: await self._admin.look(name) for name in names}
-        own = {name: state.dead_letter_arn for name, state in present.items() if state}
-        needed = given or any(not own.get(name) for name in names)
+        own = {} if given else await self._own(present)
         done, dead_arn = [], ""
-        if needed:
+        if any(name not in own for name in names):
             one, dead_arn = await self._dead_letter_queue(dead)
             done.append(one)
+        others = {state.arn: state for state in own.values() if state.arn != dead_arn}
+        attributes = dead_letter_attributes(self._wanted)
+        done += [await self._compare(state, attributes) for state in others.values()]
         for name, state in present.items():
-            target = dead_arn if given or not own.get(name) else own[name]
-            attributes = queue_attributes(self._wanted, target)
-            done.append(await self._queue(name, state, attributes))
+            target = own[name].arn if name in own else dead_arn
+            done.append(await self._queue(name, state, queue_attributes(self._wanted, target)))
         return done
+
+    async def _own(self, present: Mapping[str, QueueState | None]) -> dict[str, QueueState]:
+        """The dead-letter queues that existing queues name, as far as they are there."""
+        named = {n: state.dead_letter_arn for n, state in present.items() if state}
+        found = {arn: await self._admin.look(arn) for arn in sorted(set(named.values()) - {""})}
+        return {n: state for n, arn in named.items() if (state := found.get(arn))}
 
     async def _dead_letter_queue(self, name: str) -> tuple[Done, str]:
         state = await self._admin.look(name)

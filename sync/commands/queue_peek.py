@@ -14,6 +14,7 @@ from sync.commands.queue_options import add_common, by_dead_letter_queue, existi
 from sync.commands.tables import moment, shown
 from sync.config import Settings, load
 from sync.engine.peek import Peeked, peek
+from sync.engine.redrive import failure_of
 from sync.explaining import explain_body
 from sync.ports import Delivery
 
@@ -39,7 +40,7 @@ def run(arguments: argparse.Namespace, environ: Mapping[str, str]) -> int:
     names = names_of(arguments, settings)
     seen = asyncio.run(_peek(arguments, settings, environ, names))
     for name, peeked in seen:
-        for line in _lines(name, peeked, settings, raw=arguments.raw):
+        for line in _lines(name, peeked, settings, arguments):
             print(line)
     print(_COST)
     if arguments.json:
@@ -69,12 +70,14 @@ async def _states(tools: AwsTools, names: Sequence[str], *, dead: bool) -> list[
     return await existing(await tools.queues(), names)
 
 
-def _lines(name: str, peeked: Peeked, settings: Settings, *, raw: bool) -> Iterator[str]:
+def _lines(
+    name: str, peeked: Peeked, settings: Settings, arguments: argparse.Namespace
+) -> Iterator[str]:
     yield f"{name}: {len(peeked.messages)} message{'s' if len(peeked.messages) != 1 else ''}"
     for delivery in peeked.messages:
         yield ""
-        yield from _message(delivery, settings)
-        if raw:
+        yield from _message(delivery, settings, dead=arguments.dead)
+        if arguments.raw:
             yield shown(f"  body: {delivery.body}")
     if peeked.messages:
         yield ""
@@ -84,13 +87,15 @@ def _lines(name: str, peeked: Peeked, settings: Settings, *, raw: bool) -> Itera
         yield "Left early: a message has hardly a receipt left before SQS moves it; see --force."
 
 
-def _message(delivery: Delivery, settings: Settings) -> Iterator[str]:
+def _message(delivery: Delivery, settings: Settings, *, dead: bool) -> Iterator[str]:
     sent = moment(delivery.sent_at)
     yield shown(f"{delivery.message_id}  sent {sent}  received {delivery.attempt} times")
     told = dict(delivery.attributes)
     if "code" in told or "reason" in told:
         failed = f"{told.get('failed_at', '')} after {told.get('receive_count', '?')} receipts"
-        yield shown(f"  failed {failed}: {told.get('code', '')}: {told.get('reason', '')}")
+        yield shown(f"  failed {failed}: {': '.join(failure_of(delivery))}")
+    elif dead:
+        yield f"  {failure_of(delivery)[1]}"
     for name, text in delivery.attributes:
         if name not in _WRITTEN_BY_WORKERS:
             yield shown(f"  {name}: {text}")

@@ -140,10 +140,11 @@ def test_a_dry_run_of_init_makes_nothing(console: Console, look: SqsLook) -> Non
 
 
 def test_init_leaves_a_queue_its_own_dead_letter_queue(console: Console, look: SqsLook) -> None:
-    name, _ = look.pair(max_receive_count=5)
+    name, dead = look.pair(max_receive_count=5)
     own = json.loads(look.attributes(name)["RedrivePolicy"])["deadLetterTargetArn"]
     ran = console.run("queue", "init", "--queue", name, "--update", "--json")
-    assert list(actions(ran.report)) == [name]
+    assert actions(ran.report) == {dead: "changed", name: "changed"}
+    assert look.attributes(dead)["MessageRetentionPeriod"] == "1209600"
     redrive = json.loads(look.attributes(name)["RedrivePolicy"])
     assert (redrive["deadLetterTargetArn"], int(redrive["maxReceiveCount"])) == (own, 12)
     other = look.name()
@@ -151,6 +152,30 @@ def test_init_leaves_a_queue_its_own_dead_letter_queue(console: Console, look: S
     assert actions(ran.report) == {other: "created", name: "changed"}
     redrive = json.loads(look.attributes(name)["RedrivePolicy"])
     assert redrive["deadLetterTargetArn"] == look.attributes(other)["QueueArn"]
+
+
+def test_init_makes_a_dead_letter_queue_anew_that_is_missing(
+    console: Console, look: SqsLook
+) -> None:
+    name, dead = look.pair()
+    assert console.run("queue", "init", "--queue", name, "--update").code == 0
+    look.sqs.delete_queue(QueueUrl=look.url(dead))
+    ran = console.run("queue", "init", "--queue", name, "--json")
+    assert (ran.code, actions(ran.report)) == (0, {dead: "created", name: "unchanged"})
+
+
+def test_init_of_some_old_and_some_new_queues(console: Console, look: SqsLook) -> None:
+    stem = look.name()
+    first = ("queue", "init", "--json", "--queue", f"{stem}-{{1..2}}")
+    assert console.run(*first).code == 0
+    look.sqs.delete_queue(QueueUrl=look.url(f"{stem}-2"))
+    ran = console.run(*first)
+    assert actions(ran.report) == {
+        f"{stem}-dead": "unchanged",
+        f"{stem}-1": "unchanged",
+        f"{stem}-2": "created",
+    }
+    assert len(ran.report["queues"]) == 3
 
 
 def test_init_says_when_sqs_would_be_first(console: Console, look: SqsLook) -> None:
@@ -247,6 +272,7 @@ def test_peek_shows_why_dead_letters_failed(console: Console, look: SqsLook) -> 
     assert ran.code == 0, ran.err
     assert "after 12 receipts: AccessDenied: GetObject src/a: 403" in ran.out
     assert "who: sender" in ran.out
+    assert ran.out.count("moved by SQS itself") == 1
     assert "body: no json \\x1b[31m" in ran.out
     assert "\x1b" not in ran.out
     messages = ran.report["queues"][0]["messages"]

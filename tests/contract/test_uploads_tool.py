@@ -10,9 +10,11 @@ from typing import Any
 
 import pytest
 
+from support.gcs import BUCKET, running_gcs
 from support.queue_tools import Console
 from support.servers import S3Server
 from support.stores import boto_for
+from sync.standins.gcs import Fault, GcsProcess, Match
 
 MIB = 1024 * 1024
 STORES = {
@@ -144,3 +146,67 @@ def test_abort_wants_an_age(bucket: Bucket) -> None:
 def test_a_missing_bucket_is_named(bucket: Bucket) -> None:
     ran = bucket.console.run("uploads", "list", "--bucket", "no-such-bucket-3gsync")
     assert (ran.code, "no-such-bucket-3gsync" in ran.err) == (1, True)
+
+
+def standin(console: Console, gcs: GcsProcess) -> Bucket:
+    console.setenv(
+        {
+            "DEST_AWS_ACCESS_KEY_ID": gcs.identity.access_id,
+            "DEST_AWS_SECRET_ACCESS_KEY": gcs.identity.secret,
+        }
+    )
+    console.options |= {
+        "DestEndPointURL": gcs.url,
+        "DestDialect": "gcs",
+        "Des_bucket_default": BUCKET,
+    }
+    server = S3Server("gcs", gcs.url, gcs.identity.access_id, gcs.identity.secret)
+    return Bucket(console, server, BUCKET, boto_for(server))
+
+
+@pytest.fixture
+def console(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> Console:
+    return Console(tmp_path, monkeypatch, capsys)
+
+
+def test_what_cannot_be_aborted_is_listed_and_the_exit_code_says_so(console: Console) -> None:
+    with running_gcs() as gcs:
+        bucket = standin(console, gcs)
+        for key in ("bad/1", "good/1", "good/2"):
+            bucket.begin(key, 3)
+        match = Match("DELETE", operation="AbortMultipartUpload", key="^bad")
+        gcs.control.add(Fault(match, times=0, status=403, code="AccessDenied"))
+        ran = console.run("uploads", "abort", "--older-than", "0s", "--json")
+        assert ran.code == 1
+        assert "not aborted: dst-bucket/bad/1" in ran.err
+        assert "AccessDenied" in ran.err
+        assert (ran.report["aborted"], ran.report["failed"]) == (2, 1)
+        assert "2 of 3 uploads aborted" in ran.out
+        assert bucket.open() == {"bad/1"}
+
+
+def test_many_pages_and_passing_faults_are_no_trouble(console: Console) -> None:
+    with running_gcs(page_size=2) as gcs:
+        bucket = standin(console, gcs)
+        for number in range(7):
+            bucket.begin(f"k{number}", 1, 1, 1)
+        for operation in ("ListMultipartUploads", "ListParts"):
+            match = Match("GET", operation=operation, after=2)
+            gcs.control.add(Fault(match, status=503, code="ServiceUnavailable"))
+        ran = console.run("uploads", "list", "--json")
+        assert (ran.code, ran.report["uploads"], ran.report["parts"]) == (0, 7, 21), ran.err
+        assert not gcs.control.unfired()
+
+
+def test_a_listing_that_fails_half_way_is_no_listing(console: Console) -> None:
+    with running_gcs(page_size=2) as gcs:
+        bucket = standin(console, gcs)
+        for number in range(7):
+            bucket.begin(f"k{number}")
+        match = Match("GET", operation="ListMultipartUploads", after=2)
+        gcs.control.add(Fault(match, times=0, status=403, code="AccessDenied"))
+        ran = console.run("uploads", "list", "--json")
+        assert (ran.code, "ListMultipartUploads" in ran.err) == (1, True)
+        assert "unfinished uploads" not in ran.out
