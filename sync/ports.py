@@ -203,7 +203,12 @@ class Delivery(NamedTuple):
 
 
 class JobQueue(Protocol):
-    """A queue with leases (SQS visibility). The only thing that can delete a message."""
+    """A queue with leases (SQS visibility). The only thing that can delete a message.
+
+    A queue that asks on while nobody receives has ``async def leave(self) -> list[Delivery]``:
+    it stops asking and hands out what nobody received. Whoever ends asks for it with
+    ``getattr``, so it is no part of the protocol.
+    """
 
     async def receive(self, limit: int, *, wait: float, lease: float) -> list[Delivery]:
         """Take up to ``limit`` (at most 10) messages, waiting up to ``wait`` seconds."""

@@ -13,24 +13,25 @@ from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final
 
+from sync import wiring_queues
 from sync.adapters.clock import SystemClock
 from sync.adapters.credentials import Providers, aws_endpoint, providers
 from sync.adapters.dialects import BY_NAME, S3Dialect, dialect_for
 from sync.adapters.dynamodb import DynamoLedger
 from sync.adapters.metadata import instance_name
 from sync.adapters.s3 import S3Store
-from sync.adapters.sqs import SqsQueue
 from sync.config import JobType, Settings
 from sync.engine.budget import AutoBudget, Budget
 from sync.engine.copier import Copier
 from sync.engine.options import MOST_RECEIVERS, CopyOptions, RunnerOptions
 from sync.engine.pacing import CEILING, FLOOR, Bounds, Pace
 from sync.engine.runner import Runner
+from sync.engine.several_queues import SeveralQueues
 from sync.engine.soft_ledger import SoftLedger
 from sync.engine.transfer import Context
 from sync.messages import DestinationRule, decode
 from sync.model import MIB, ObjectRef
-from sync.ports import Clock, CredentialProvider, JobLedger, TransferObserver
+from sync.ports import Clock, CredentialProvider, JobLedger, JobQueue, TransferObserver
 from sync.telemetry.lines import write
 from sync.telemetry.observers import LogObserver, Observers
 from sync.telemetry.statistics import Statistics
@@ -40,6 +41,9 @@ from sync.wire.tls import tls_context
 
 if TYPE_CHECKING:
     from sync.adapters.ignore_file import IgnoreFile
+
+open_queue = wiring_queues.open_queue
+open_queues = wiring_queues.open_queues
 
 _PER_CONNECTION: Final = MIB
 _PROCESS_BASE: Final = 96 * MIB
@@ -226,23 +230,6 @@ def destination_dialect(settings: Settings) -> S3Dialect:
     return BY_NAME[settings.dest_dialect]
 
 
-async def open_queue(
-    settings: Settings, environ: Mapping[str, str], client: Client, keys: CredentialProvider
-) -> SqsQueue:
-    """The message queue, looked up."""
-    region = (await keys.credentials()).region
-    endpoint, region = await aws_endpoint("sqs", region, settings.src_profile, environ)
-    return await SqsQueue.open(
-        name_or_url=settings.queue_name,
-        client=client,
-        credentials=keys,
-        endpoint=endpoint,
-        region=region,
-        dead_letter=settings.dead_letter_queue,
-        clock=SystemClock(),
-    )
-
-
 async def open_ledger(
     settings: Settings,
     environ: Mapping[str, str],
@@ -281,15 +268,25 @@ async def open_worker(
     observer = Observers((LogObserver(), statistics, *observers))
     async with open_stores(settings, environ) as stores:
         queue, (instance, ledger) = await asyncio.gather(
-            open_queue(settings, environ, stores.client, stores.keys.queue),
+            wiring_queues.job_queue(
+                settings,
+                environ,
+                stores.client,
+                stores.keys.queue,
+                observer=observer,
+                insist=until_empty,
+            ),
             _named_ledger(settings, environ, stores, observer),
         )
-        _tell(queue)
         budget = transfer_budget(settings, observer=observer)
         options = runner_options(settings, budget, until_empty=until_empty, max_jobs=max_jobs)
         context = _context(settings, stores, ledger=ledger, budget=budget, observer=observer)
         runner = _runner(settings, context, queue=queue, options=options)
-        yield WorkerParts(runner, statistics, instance)
+        try:
+            yield WorkerParts(runner, statistics, instance)
+        finally:
+            if isinstance(queue, SeveralQueues):
+                await queue.close()
 
 
 async def _named_ledger(
@@ -306,15 +303,6 @@ async def _named_ledger(
     for remark in await ledger.check():
         write(logging.INFO, f"ledger: {remark}", {"event": "ledger", "remark": remark})
     return instance, SoftLedger(ledger, observer)
-
-
-def _tell(queue: SqsQueue) -> None:
-    if not queue.dead_letter_queue:
-        text = (
-            "the queue has no dead-letter queue: messages that cannot be carried out stay in it; "
-            "give it a redrive policy or set dead_letter_queue_name"
-        )
-        write(logging.WARNING, text, {"event": "no-dead-letter-queue", "message": text})
 
 
 def _context(
@@ -337,7 +325,7 @@ def _context(
 
 
 def _runner(
-    settings: Settings, context: Context, *, queue: SqsQueue, options: RunnerOptions
+    settings: Settings, context: Context, *, queue: JobQueue, options: RunnerOptions
 ) -> Runner:
     rule = DestinationRule(settings.default_bucket, settings.default_prefix)
     ignored = _Ignored(settings)

@@ -38,6 +38,7 @@ from sync.supervisor import supervise
 from sync.telemetry.lines import set_up, write
 from sync.telemetry.statistics import report_for_ever
 from sync.wiring import WorkerParts, open_worker
+from sync.worker_options import add_overrides, override_arguments, overrides
 
 WELL: Final = 0
 FAILED: Final = 1
@@ -61,6 +62,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--json", action="store_true", help="print a summary as one line of JSON at the end"
     )
+    add_overrides(parser)
 
 
 def _positive(text: str) -> int:
@@ -88,7 +90,7 @@ def run(arguments: argparse.Namespace, environ: Mapping[str, str]) -> int:
 
 
 def _settings(arguments: argparse.Namespace, environ: Mapping[str, str]) -> Settings:
-    settings = load(arguments.config, environ)
+    settings = load(arguments.config, {**environ, **overrides(arguments)})
     faults = settings.require_worker()
     if faults:
         raise ConfigError(*faults)
@@ -106,6 +108,7 @@ def _child_arguments(arguments: argparse.Namespace) -> list[str]:
     given = ["--processes", "1", "--json"]
     if arguments.config is not None:
         given += ["--config", str(arguments.config)]
+    given += override_arguments(arguments)
     return given + (["--until-empty"] if arguments.until_empty else [])
 
 

@@ -11,6 +11,8 @@ from sync.config.kinds import (
     FilePath,
     Flag,
     Kind,
+    Moment,
+    QueueNames,
     SecretName,
     Text,
     Url,
@@ -93,11 +95,16 @@ _BASIC: Final = (
     Key("Basic", "table_queue_name", "table_name", _TABLE, "s3_migration_file_list",
         "DynamoDB table in which jobs are recorded. Empty: nothing is recorded and DynamoDB is "
         "not called.", "table_queue_name"),
-    Key("Basic", "sqs_queue_name", "queue_name", _QUEUE, "s3_migration_file_list",
-        "SQS queue the workers take messages from.", "sqs_queue_name"),
+    Key("Basic", "sqs_queue_name", "queue_name", QueueNames(), "s3_migration_file_list",
+        "SQS queue the workers take messages from, or several of them, as a list with commas or "
+        "with a range of numbers in braces. The workers take from all in turn.",
+        "sqs_queue_name"),
     Key("Basic", "dead_letter_queue_name", "dead_letter_queue", _QUEUE, "",
         "Queue for messages that cannot be carried out. Empty: the one that the queue's redrive "
         "policy names."),
+    Key("Basic", "IncludeDeadQueue", "dead_queue", Choice(("False", "True", "only")), "False",
+        "Whether the workers also take messages from the dead-letter queue, or only from there. "
+        "What fails again stays in it."),
     Key("Basic", "ssm_parameter_bucket", "bucket_list_parameter", _PARAMETER,
         "s3_migration_bucket_para",
         "SSM parameter with the jobsender's list of buckets.", "ssm_parameter_bucket"),
@@ -120,6 +127,18 @@ _BASIC: Final = (
 )  # fmt: skip
 
 _MODE: Final = (
+    Key("Mode", "TransferMode", "transfer_mode", Choice(("downup", "copy", "check")), "downup",
+        "downup: objects travel through the worker. copy: the store copies them by itself; both "
+        "sides must be at one end point, and the destination's keys must be able to read the "
+        "source. check: nothing is written; what differs goes to the dead-letter queue with the "
+        "reasons."),
+    Key("Mode", "VerifyBeforeCopy", "verify_first", Flag(), "False",
+        "Look at both sides first and leave out what is equal already; where only the tags "
+        "differ, set them alone. Costs two requests more per object, and two for tags."),
+    Key("Mode", "ModifiedSince", "modified_since", Moment(), "",
+        "Leave out objects that were last modified before this time."),
+    Key("Mode", "NotModifiedSince", "not_modified_since", Moment(), "",
+        "Leave out objects that were last modified at this time or later."),
     Key("Mode", "StorageClass", "storage_class", _CLASS, "STANDARD",
         "Storage class of what is written. SOURCE: the source object's own, by way of "
         "StorageClassMap."),

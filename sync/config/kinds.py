@@ -8,9 +8,12 @@ from __future__ import annotations
 
 import re
 from dataclasses import dataclass, field
+from datetime import UTC, datetime
 from pathlib import PurePath
 from typing import Protocol
 from urllib.parse import urlsplit
+
+from sync.config.queue_names import queue_names
 
 _TRUE = frozenset({"1", "yes", "true", "on"})
 _FALSE = frozenset({"0", "no", "false", "off"})
@@ -214,3 +217,36 @@ class FilePath(_Plain):
         if "\0" in text:
             raise ValueError(text)
         return PurePath(text) if text else None
+
+
+@dataclass(frozen=True, slots=True)
+class QueueNames(_Plain):
+    """Names of queues, see `sync.config.queue_names`; or nothing."""
+
+    allowed: str = (
+        "a queue's name (1 to 80 letters, digits, - and _), not its URL or ARN, or several as"
+        " first, second or as jobs-{01..05}"
+    )
+
+    def parse(self, text: str) -> str:
+        """The text itself, for `Settings.queue_names` to expand."""
+        if text:
+            queue_names(text)
+        return text
+
+
+@dataclass(frozen=True, slots=True)
+class Moment(_Plain):
+    """A time in ISO 8601, or nothing."""
+
+    allowed: str = (
+        "a time in ISO 8601, such as 2024-05-01 or 2024-05-01T18:30:00+02:00 (UTC where no zone"
+        " is given), or empty"
+    )
+
+    def parse(self, text: str) -> float | None:
+        """A POSIX timestamp; None where there is no text."""
+        if not text:
+            return None
+        when = datetime.fromisoformat(text)
+        return (when if when.tzinfo else when.replace(tzinfo=UTC)).timestamp()

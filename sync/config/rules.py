@@ -12,8 +12,10 @@ from sync.config.settings import (
     GCS,
     GCS_CLASSES,
     SAME_CLASS,
+    SERVER_COPY,
     JobType,
     Settings,
+    dialect_of,
 )
 
 
@@ -34,6 +36,7 @@ def findings(settings: Settings) -> Iterator[Finding]:
     yield from _profiles(settings)
     yield from _concurrency(settings)
     yield from _endpoints(settings)
+    yield from _modes(settings)
 
 
 def _storage_classes(s: Settings) -> Iterator[Finding]:
@@ -85,7 +88,7 @@ def _credentials(s: Settings) -> Iterator[Finding]:
 
 
 def _queues(s: Settings) -> Iterator[Finding]:
-    if s.queue_name and s.dead_letter_queue == s.queue_name:
+    if s.dead_letter_queue and s.dead_letter_queue in s.queue_names:
         yield Finding(
             ("dead_letter_queue_name", "sqs_queue_name"),
             "is the same as sqs_queue_name; failed messages need a queue of their own",
@@ -128,6 +131,33 @@ def _endpoints(s: Settings) -> Iterator[Finding]:
     for key, endpoint in (("SrcEndPointURL", s.src_endpoint), ("DestEndPointURL", s.dest_endpoint)):
         if endpoint.startswith("http://") and not _loopback(endpoint):
             yield Finding((key,), "is not encrypted; use https://", fatal=False)
+
+
+def _modes(s: Settings) -> Iterator[Finding]:
+    if s.transfer_mode == SERVER_COPY and not _one_store(s):
+        yield Finding(
+            ("TransferMode", "SrcEndPointURL", "DestEndPointURL", "SrcDialect", "DestDialect"),
+            "a store copies by itself only between buckets of its own: SrcEndPointURL and "
+            "DestEndPointURL must be the same (or set TransferMode = downup)",
+        )
+    since, until = s.modified_since, s.not_modified_since
+    if since is not None and until is not None and since >= until:
+        yield Finding(
+            ("ModifiedSince", "NotModifiedSince"),
+            "is not before NotModifiedSince, so no object would be copied",
+        )
+
+
+def _one_store(s: Settings) -> bool:
+    """Are both end points one store's? AWS's regions are, but for China's of its own."""
+    if s.src_dialect != s.dest_dialect:
+        return False
+    if s.src_endpoint == s.dest_endpoint:
+        return True
+    both = s.src_endpoint, s.dest_endpoint
+    ours = all(dialect_of(endpoint) == AWS for endpoint in both)
+    chinese = {endpoint.endswith(".cn") for endpoint in both if endpoint}
+    return s.src_dialect == AWS and ours and len(chinese) <= 1
 
 
 def _loopback(endpoint: str) -> bool:

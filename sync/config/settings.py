@@ -9,9 +9,16 @@ from pathlib import Path
 from typing import Final
 from urllib.parse import urlsplit
 
+from sync.config.queue_names import queue_names
+
 AWS: Final = "aws"
 GCS: Final = "gcs"
 GENERIC: Final = "generic"
+DOWNUP: Final = "downup"
+SERVER_COPY: Final = "copy"
+CHECK: Final = "check"
+ONLY_DEAD: Final = "only"
+WITH_DEAD: Final = "True"
 SAME_CLASS: Final = "SOURCE"
 DEFAULT_PARAMETER: Final = "s3_migration_credentials"
 
@@ -61,8 +68,9 @@ class Settings:
 
     An endpoint of "" is AWS's own for the region of the keys. None means: decide by yourself
     (``connections``, ``processes``) or not given (paths). ``src_dialect`` and ``dest_dialect``
-    are resolved, never ``auto``. ``notes`` are things worth telling that are no faults;
-    ``given`` holds each key's text and origin, by the key's name.
+    are resolved, never ``auto``. ``dead_queue`` is False, True or only. ``notes`` are things
+    worth telling that are no faults; ``given`` holds each key's text and origin, by the key's
+    name.
     """
 
     src_endpoint: str
@@ -76,6 +84,7 @@ class Settings:
     table_name: str
     queue_name: str
     dead_letter_queue: str
+    dead_queue: str
     bucket_list_parameter: str
     bucket_list: Path | None
     credentials_name: str
@@ -84,6 +93,10 @@ class Settings:
     ignore_list: Path | None
     ca_bundle: Path | None
 
+    transfer_mode: str
+    verify_first: bool
+    modified_since: float | None
+    not_modified_since: float | None
     storage_class: str
     storage_class_map: tuple[tuple[str, str], ...]
     resumable_threshold: int
@@ -121,6 +134,11 @@ class Settings:
     path: Path | None = None
     notes: tuple[str, ...] = ()
     given: Mapping[str, Given] = field(default_factory=dict)
+
+    @property
+    def queue_names(self) -> tuple[str, ...]:
+        """The queues that ``queue_name`` names, one at least where it names any."""
+        return queue_names(self.queue_name) if self.queue_name else ()
 
     def destination_class(self, source_class: str) -> str:
         """Storage class to write an object with whose class at the source is that."""

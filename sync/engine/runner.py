@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import traceback
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Awaitable, Callable, Iterable, Sequence
 from functools import partial
 from typing import Final
 
@@ -357,6 +357,8 @@ class Runner:
         self._call(len(receivers))
         await self._wait_for(self._tasks, until=ends - self._options.drain * 0.4)
         rest = await self._cut_short()
+        if leave := getattr(self._queue, "leave", None):
+            self._polling.add(asyncio.create_task(self._leave(leave)))
         await self._wait_for(self._polling, until=ends - self._options.drain * 0.15)
         for task in receivers:
             task.cancel()
@@ -364,6 +366,9 @@ class Runner:
         await self._settler.flush()
         if self._ledger is not None:
             await self._ledger.flush()
+
+    async def _leave(self, leave: Callable[[], Awaitable[list[Delivery]]]) -> None:
+        self._too_late += await leave()
 
     async def _wait_for(self, tasks: Iterable[asyncio.Task[None]], *, until: float) -> None:
         waiting = set(tasks)
@@ -379,7 +384,7 @@ class Runner:
         for task in rest:
             task.cancel()
         await asyncio.wait(set(rest), timeout=self._options.drain * 0.2)
-        free = [d for d, states in rest.values() if not any(_may_land_late(s) for s in states)]
+        free = [d for d, states in rest.values() if not any(s.may_land_late for s in states)]
         self._observer.event("given-back", {"count": len(free), "kept": len(rest) - len(free)})
         return free
 
@@ -393,7 +398,3 @@ class Runner:
 
 def _now(number: int | Callable[[], int]) -> int:
     return number() if callable(number) else number
-
-
-def _may_land_late(state: JobState) -> bool:
-    return state.unanswered or state.unknown_write

@@ -56,6 +56,11 @@ class JobState:
     rounds: int = 0
     got_on_at: float = 0.0
 
+    @property
+    def may_land_late(self) -> bool:
+        """True where a write may still take effect, so that its message is not given back early."""
+        return self.unanswered or self.unknown_write
+
     def write_failed(self, error: BaseException, *, in_full: bool = True) -> None:
         """Remember a write or delete that changes what is visible, where its outcome is unknown.
 

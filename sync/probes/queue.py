@@ -22,7 +22,14 @@ TABLE: Final = "table"
 async def probe_queue(
     settings: Settings, environ: Mapping[str, str], stores: Stores, report: Report
 ) -> None:
-    """The queue, what the worker may do with it, and its dead-letter queue."""
+    """Each queue, what the worker may do with it, and its dead-letter queue."""
+    for name in settings.queue_names:
+        await _probe_one(replace(settings, queue_name=name), environ, stores, report)
+
+
+async def _probe_one(
+    settings: Settings, environ: Mapping[str, str], stores: Stores, report: Report
+) -> None:
     try:
         queue = await open_queue(settings, environ, stores.client, stores.keys.queue)
         waiting = await queue.depth()

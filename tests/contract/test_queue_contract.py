@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import AsyncIterator, Callable, Coroutine, Iterator
-from contextlib import AbstractAsyncContextManager, asynccontextmanager
+from contextlib import AbstractAsyncContextManager, AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass
 from typing import Any, Protocol
 from uuid import uuid4
@@ -14,8 +14,9 @@ import pytest
 from support.moto_aws import REGION, MotoAws, moto_aws
 from support.scripted_aws import Keys
 from sync.adapters.clock import SystemClock
-from sync.adapters.memory import MemoryQueue
+from sync.adapters.memory import MemoryObserver, MemoryQueue
 from sync.adapters.sqs import SqsQueue
+from sync.engine.several_queues import SeveralQueues
 from sync.ports import Delivery, JobQueue
 from sync.wire.client import Client
 
@@ -90,10 +91,30 @@ def sqs_queues(aws: MotoAws, suffix: str = "") -> Opener:
     return opened
 
 
+def several_queues(inner: Callable[[MotoAws], Opener]) -> Callable[[MotoAws], Opener]:
+    """Three of the same kind as one; messages come by the second."""
+
+    def maker(aws: MotoAws) -> Opener:
+        @asynccontextmanager
+        async def opened(*, dead: bool) -> AsyncIterator[Subject]:
+            async with AsyncExitStack() as stack:
+                subjects = [await stack.enter_async_context(inner(aws)(dead=dead)) for _ in "abc"]
+                named = {str(n): subject.queue for n, subject in enumerate(subjects)}
+                several = SeveralQueues(named, clock=SystemClock(), observer=MemoryObserver())
+                stack.push_async_callback(several.close)
+                yield Subject(several, subjects[1].send, subjects[1].buried)
+
+        return opened
+
+    return maker
+
+
 QUEUES: dict[str, Callable[[MotoAws], Opener]] = {
     "memory": memory_queues,
     "sqs": sqs_queues,
     "sqs-fifo": lambda aws: sqs_queues(aws, ".fifo"),
+    "several-memory": several_queues(memory_queues),
+    "several-sqs": several_queues(sqs_queues),
 }
 
 

@@ -49,6 +49,15 @@ class Queue:
         for body in bodies:
             self._sqs.send_message(QueueUrl=self.url, MessageBody=body)
 
+    def bury(self, *bodies: str) -> None:
+        """Messages for the dead-letter queue."""
+        for body in bodies:
+            self._sqs.send_message(QueueUrl=self._dead, MessageBody=body)
+
+    def dead_depth(self) -> int:
+        """Messages in the dead-letter queue, waiting and in hand."""
+        return self._count(self._dead)
+
     def visible(self) -> int:
         """Messages another worker could have at this moment."""
         reply = self._sqs.receive_message(

@@ -122,3 +122,83 @@ def test_only_a_worker_needs_a_default_bucket_and_the_secret() -> None:
     full = settings(Des_bucket_default="b-1", ssm_parameter_credentials=SECRET)
     assert full.require_worker() == ()
     assert settings(sqs_queue_name="", JobType="ENV", Des_bucket_default="bbb").require_worker()
+
+
+@pytest.mark.parametrize(
+    ("text", "names"),
+    [
+        ("jobs", ("jobs",)),
+        ("a, b,c", ("a", "b", "c")),
+        ("jobs-{00..02}", ("jobs-00", "jobs-01", "jobs-02")),
+    ],
+)
+def test_several_queues_are_named_in_one_text(text: str, names: tuple[str, ...]) -> None:
+    assert settings(sqs_queue_name=text).queue_names == names
+
+
+@pytest.mark.parametrize("text", ["a,,b", "jobs-{5..1}", "a, a", "a b"])
+def test_names_that_no_queue_can_have_are_refused(text: str) -> None:
+    assert "jobs-{01..05}" in fault(sqs_queue_name=text)
+
+
+def test_none_of_several_queues_may_be_the_dead_letter_queue() -> None:
+    assert "of their own" in fault(sqs_queue_name="q-{1..3}", dead_letter_queue_name="q-2")
+
+
+STORE = "https://store.example"
+AMAZON = "https://s3.eu-west-1.amazonaws.com"
+CHINA = "https://s3.cn-north-1.amazonaws.com.cn"
+
+
+@pytest.mark.parametrize(
+    ("source", "destination", "well"),
+    [
+        (STORE, STORE, True),
+        (STORE, "https://other.example", False),
+        (STORE, AMAZON, False),
+        ("https://s3.amazonaws.com", AMAZON, True),
+        ("", AMAZON, True),
+        ("", "", True),
+        (CHINA, AMAZON, False),
+        (CHINA, "https://s3.cn-northwest-1.amazonaws.com.cn", True),
+        ("https://storage.googleapis.com", "https://storage.googleapis.com", True),
+        (AMAZON, "https://storage.googleapis.com", False),
+    ],
+)
+def test_a_store_copies_by_itself_only_between_its_own_buckets(
+    source: str, destination: str, well: bool
+) -> None:
+    keys = {"SrcEndPointURL": source, "DestEndPointURL": destination, "TransferMode": "copy"}
+    if well:
+        assert settings(**keys).transfer_mode == "copy"
+    else:
+        assert "SrcEndPointURL" in fault(**keys)
+
+
+def test_a_dialect_that_makes_one_end_point_two_stores_is_no_place_to_copy() -> None:
+    keys = {"SrcEndPointURL": STORE, "DestEndPointURL": STORE, "TransferMode": "copy"}
+    assert "must be the same" in fault(**keys, DestDialect="gcs")
+
+
+@pytest.mark.parametrize(
+    ("text", "time"),
+    [
+        ("", None),
+        ("1970-01-02", 86400),
+        ("1970-01-01T01:00:00", 3600),
+        ("1970-01-01T01:00:00Z", 3600),
+        ("1970-01-01T01:00:00+01:00", 0),
+        ("1970-01-01 00:00:00.5", 0.5),
+    ],
+)
+def test_times_are_utc_where_they_name_no_zone(text: str, time: float | None) -> None:
+    assert settings(ModifiedSince=text).modified_since == time
+
+
+@pytest.mark.parametrize("text", ["now", "01/02/2024", "2024-13-01", "12"])
+def test_what_is_no_time_is_refused(text: str) -> None:
+    assert "ISO 8601" in fault(NotModifiedSince=text)
+
+
+def test_times_that_leave_nothing_out_of_nothing_are_refused() -> None:
+    assert "no object" in fault(ModifiedSince="2024-01-02", NotModifiedSince="2024-01-02")
