@@ -17,7 +17,7 @@ from uuid import uuid4
 from sync.adapters.aws_errors import Service
 from sync.adapters.aws_json import HttpClient, JsonApi, Retries
 from sync.adapters.ledger_batch import RowBatcher
-from sync.adapters.ledger_read import read_rows
+from sync.adapters.ledger_read import read_copies, read_rows
 from sync.adapters.ledger_rows import (
     OF_THE_LAST_END,
     UNFINISHED,
@@ -42,7 +42,7 @@ from sync.adapters.ledger_rows import (
 from sync.adapters.ledger_text import put_request, whole_row
 from sync.adapters.ledger_update import Update
 from sync.errors import ConfigError, PreconditionFailed, RequestRefused, SyncError, Throttled
-from sync.model import ObjectRef, Outcome, TransferJob, TransferResult
+from sync.model import Identity, ObjectRef, Outcome, TransferJob, TransferResult
 from sync.ports import Clock, CredentialProvider, UploadRecord
 
 _LOG: Final = logging.getLogger(__name__)
@@ -162,6 +162,14 @@ class DynamoLedger:
         rows = await read_rows(self._api, self._table, [row_key(ref) for ref in sources])
         found = ((ref, rows.get(row_key(ref))) for ref in sources)
         return {ref: row.version_id for ref, row in found if row is not None and row.copied}
+
+    async def copies(
+        self, sources: Sequence[ObjectRef]
+    ) -> dict[ObjectRef, tuple[Identity, ObjectRef, int | None]]:
+        """Of those source objects whose last copy the table knows as done: the version that was
+        copied, its destination, and the CRC32C of its bytes, None where the row has none.
+        """
+        return await read_copies(self._api, self._table, sources)
 
     async def started(self, job: TransferJob, record: UploadRecord) -> None:
         """A multipart transfer begins or goes on."""

@@ -6,8 +6,17 @@ from collections.abc import Iterator, Mapping, Sequence
 from typing import Any, Final
 
 from sync.adapters.aws_json import JsonApi
-from sync.adapters.ledger_rows import Attribute, LedgerRow, read_row, text
+from sync.adapters.ledger_rows import (
+    Attribute,
+    LedgerRow,
+    read_crc32c,
+    read_identity,
+    read_row,
+    row_key,
+    text,
+)
 from sync.errors import Throttled
+from sync.model import Identity, ObjectRef
 
 # The most that DynamoDB takes in one BatchGetItem (its API reference).
 _BATCH: Final = 100
@@ -21,6 +30,23 @@ async def read_rows(api: JsonApi, table: str, keys: Sequence[str]) -> dict[str, 
             row = read_row(item)
             rows[row.key] = row
     return rows
+
+
+async def read_copies(
+    api: JsonApi, table: str, sources: Sequence[ObjectRef]
+) -> dict[ObjectRef, tuple[Identity, ObjectRef, int | None]]:
+    """Of those source objects whose last copy is known as done: which version was copied, to
+    where, and the CRC32C of its bytes.
+    """
+    named = {row_key(ref): ref for ref in sources}
+    keys = list(named)
+    found = {}
+    for start in range(0, len(keys), _BATCH):
+        for item in await _batch(api, table, keys[start : start + _BATCH]):
+            row, identity = read_row(item), read_identity(item)
+            if identity is not None and row.copied and row.key in named:
+                found[named[row.key]] = identity, row.destination, read_crc32c(item)
+    return found
 
 
 async def _batch(api: JsonApi, table: str, keys: Sequence[str]) -> list[Mapping[str, Attribute]]:

@@ -16,7 +16,7 @@ from decimal import Decimal, InvalidOperation
 from functools import lru_cache
 from typing import Any, Final
 
-from sync.checksums import encode_crc32c
+from sync.checksums import decode_crc, encode_crc32c
 from sync.model import Identity, ObjectRef, Outcome, TransferJob, TransferResult
 from sync.ports import UploadRecord
 
@@ -176,14 +176,30 @@ def version_values(result: TransferResult) -> Item:
 
 def read_upload(item: Mapping[str, Attribute]) -> UploadRecord | None:
     """The unfinished upload in a row; None where there is none, or not all of it."""
-    upload_id, etag = _text(item, "uploadId"), _text(item, "etag")
-    size, part_size = _number(item, "Size"), _number(item, "partSize")
-    if not upload_id or not etag or size is None or not part_size or part_size < 1:
+    upload_id, part_size = _text(item, "uploadId"), _number(item, "partSize")
+    identity = read_identity(item)
+    if not upload_id or identity is None or not part_size or part_size < 1:
+        return None
+    return UploadRecord(upload_id, identity, int(part_size), _part_crcs(item))
+
+
+def read_identity(item: Mapping[str, Attribute]) -> Identity | None:
+    """Which version a row tells of; None in a row without what 3GSync adds."""
+    etag, size = _text(item, "etag"), _number(item, "Size")
+    if not etag or size is None:
         return None
     version = _text(item, "versionId") or NULL_VERSION
     versioned = item.get("versioned", {}).get("BOOL") is True or version != NULL_VERSION
-    identity = Identity(etag=etag, size=int(size), version_id=version if versioned else None)
-    return UploadRecord(upload_id, identity, int(part_size), _part_crcs(item))
+    return Identity(etag=etag, size=int(size), version_id=version if versioned else None)
+
+
+def read_crc32c(item: Mapping[str, Attribute]) -> int | None:
+    """The CRC32C of the whole object, where the row has a readable one."""
+    try:
+        value = decode_crc(_text(item, "crc32c"))
+    except ValueError:
+        return None
+    return value if value < 1 << 8 * _CRC_BYTES else None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -18,6 +18,7 @@ from sync.adapters.s3_headers import (
     object_meta,
     stored_checksums,
     whole_size,
+    with_md5,
     write_headers,
     write_receipt,
 )
@@ -109,6 +110,13 @@ class S3Store(S3Listing):
         """Describe the current version, or ``ref.version_id``. NotFound if there is none."""
         headers, size = await self._head(ref)
         return object_meta(headers, size=size, dialect=self._dialect)
+
+    async def described(self, ref: ObjectRef) -> ObjectMeta:
+        """As ``head``, with the MD5 among the checksums also where only the ETag tells it."""
+        headers, size = await self._head(ref)
+        return with_md5(
+            object_meta(headers, size=size, dialect=self._dialect), headers, self._dialect
+        )
 
     async def current(self, ref: ObjectRef) -> Identity:
         """What makes the current version itself; as ``head``, with less to read."""

@@ -50,6 +50,14 @@ def object_meta(headers: Mapping[str, str], *, size: int, dialect: S3Dialect) ->
     )
 
 
+def with_md5(meta: ObjectMeta, headers: Mapping[str, str], dialect: S3Dialect) -> ObjectMeta:
+    """With the MD5 of the bytes where the ETag of that reply is one."""
+    etag, stated = meta.identity.etag, meta.checksums
+    if stated.md5 is not None or not dialect.etag_is_md5 or not _etag_tells_md5(etag, headers):
+        return meta
+    return meta._replace(checksums=stated._replace(md5=bytes.fromhex(etag)))
+
+
 def identity(headers: Mapping[str, str], *, size: int, dialect: S3Dialect) -> Identity:
     """The version that a HEAD or GET reply speaks of."""
     return Identity(unquoted(headers.get("etag", "")), size, headers.get(dialect.version_header))

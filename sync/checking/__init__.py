@@ -1,0 +1,1 @@
+"""``3gsync check``: proves that destinations equal their sources, and reports what does not."""

@@ -1,0 +1,68 @@
+"""Numbers and outcomes in words, the same in the terminal and on the page."""
+
+from __future__ import annotations
+
+from typing import Final
+
+from sync.checking.classes import FAILED
+from sync.checking.result import CheckResult
+from sync.engine.closer_look import Open
+
+_UNITS: Final = ("B", "KiB", "MiB", "GiB", "TiB", "PiB")
+_STEP: Final = 1024
+_ASIDE: Final = {
+    "ignored": "on the ignore list",
+    "out_of_time": "modified outside --since and --until",
+    "extraneous": "only at the destination (--ignore-extraneous)",
+    "archived": "archived (--ignore-archived)",
+}
+
+
+def size(count: float) -> str:
+    """Bytes with a unit."""
+    for unit in _UNITS:
+        if count < _STEP or unit == _UNITS[-1]:
+            return f"{count:.0f} {unit}" if unit == "B" else f"{count:.1f} {unit}"
+        count /= _STEP
+    raise AssertionError("unreachable")  # pragma: no cover
+
+
+def counted(count: int, noun: str = "object") -> str:
+    """``1 object``, ``2,000 objects``."""
+    return f"{count:,} {noun}" + ("" if count == 1 else "s")
+
+
+def aside(reason: str) -> str:
+    """Why objects were left out."""
+    return _ASIDE[reason]
+
+
+def headline(result: CheckResult) -> str:
+    """What came of it, in one sentence or two."""
+    differing = counted(result.findings.differences)
+    if result.verdict == "equal":
+        return f"EQUAL: {counted(sum(one.equal for one in result.pairs))}, none differs."
+    if result.verdict == "different":
+        differ = "differs" if result.findings.differences == 1 else "differ"
+        return f"DIFFERENT: {differing} {differ}."
+    return f"NOT PROVEN: {_open(result)}. Differences found: {result.findings.differences:,}."
+
+
+def _open(result: CheckResult) -> str:
+    counts, options = result.findings.counts, result.options
+    said = []
+    if result.errors:
+        said.append(f"{counted(len(result.errors), 'pair')} not compared to the end")
+    if counts[FAILED]:
+        said.append(f"{counted(counts[FAILED])} could not be compared")
+    if counts[Open.UNVERIFIED] and not options.allow_unverified:
+        said.append(
+            f"{counted(counts[Open.UNVERIFIED])} not verifiable by checksum "
+            "(add --read, or accept them with --allow-unverified)"
+        )
+    if counts[Open.NOT_RESTORED] and not options.ignore_archived:
+        said.append(
+            f"{counted(counts[Open.NOT_RESTORED])} archived and not readable "
+            "(restore them, or leave them out with --ignore-archived)"
+        )
+    return "; ".join(said)
