@@ -11,7 +11,7 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from support.compared import Scene
+from support.check_scene import Scene
 from sync.adapters.memory import MEMORY_DIALECT
 from sync.engine.closer_look import Depth, Reading
 from sync.engine.compare import Comparing
