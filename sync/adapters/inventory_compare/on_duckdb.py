@@ -167,14 +167,22 @@ def _plain_errors() -> Iterator[None]:
     try:
         yield
     except duckdb.OutOfMemoryException as error:
-        raise ConfigError(
-            f"the comparison has too little memory, or disk ({_first(error)}): give it more with "
-            "--memory-limit, a folder with room with --work-directory, or fewer --threads"
-        ) from None
+        raise _too_little(error) from None
+    except duckdb.IOException as error:
+        if "No space left" in str(error):
+            raise _too_little(error) from None
+        raise IntegrityError(f"a data file cannot be read: {_first(error)}") from None
     except (duckdb.InvalidInputException, duckdb.ConversionException) as error:
         raise IntegrityError(f"a data file is cut or damaged: {_first(error)}") from None
     except duckdb.Error as error:
         raise SyncError(f"the comparison failed: {_first(error)}") from None
+
+
+def _too_little(error: Exception) -> ConfigError:
+    return ConfigError(
+        f"the comparison has too little memory, or disk ({_first(error)}): give it more with "
+        "--memory-limit, a folder with room with --work-directory, or fewer --threads"
+    )
 
 
 def _first(error: Exception) -> str:
