@@ -3,6 +3,9 @@
 from __future__ import annotations
 
 import re
+import sys
+from collections import Counter
+from types import FrameType
 from xml.sax.saxutils import escape
 
 import pytest
@@ -105,6 +108,74 @@ def test_what_the_entries_come_to() -> None:
     assert [type(entry) for entry in usual_page(document(S3)).entries] == [ListedObject] * 2
     assert usual_page(document(CLOUD_STORAGE)).entries[0].key == "a]b&c"
     assert usual_page(document(CLOUD_STORAGE)).entries[0].last_modified == 1360887759.327
+
+
+def listed(*children: str) -> str:
+    """Entries of these children, each with a size."""
+    return "".join(f"<Contents>{one}<Size>1</Size></Contents>" for one in children)
+
+
+ODD = {
+    "no character of XML": listed("<Key>a\ufffe</Key>"),
+    "another": listed("<Key>a\uffff</Key>"),
+    "the end of a CDATA section": listed("<Key>a]]>b</Key>"),
+    "the same unseen": listed("<Key>a</Key><Type>]]></Type>"),
+    "keys of two lines": listed("<Key>a\nb</Key>", "<Key>c</Key>"),
+    "an encoded newline": "<EncodingType>url</EncodingType>" + listed("<Key>a%0Ab</Key>"),
+    "quotes at one end": listed('<Key>a</Key><ETag>a""</ETag>', '<Key>b</Key><ETag>"b"</ETag>'),
+    "quotes within": listed('<Key>a</Key><ETag>"a"b"</ETag>', '<Key>b</Key><ETag>c"</ETag>'),
+    "an element in a text": listed("<Key>a</Key><ETag>a</ETag><ETag><b>c</b></ETag>"),
+    "no end": "<Contents>",
+    "the end first": "</Contents><Contents>",
+    "an attribute": listed("<Key>a</Key>").replace("<Contents>", "<Contents a='b'>") + listed("c"),
+    "an entry of attributes before": "<Contents a='b'><Key>a</Key><Size>1</Size></Contents>"
+    + listed("<Key>b</Key>"),
+    "below another element": f"<Other>{listed('<Key>a</Key>')}</Other>",
+    "in a comment": f"<!-- {listed('<Key>a</Key>')} -->",
+    "in a CDATA section": f"<Name><![CDATA[{listed('<Key>a</Key>')}]]></Name>",
+    "crossed elements": listed("<Key>a</Key><Owner><ID>x</DisplayName></Owner>"),
+    "a carriage return": listed("<Key>a\rb</Key>"),
+}
+
+
+@pytest.mark.parametrize("inner", ODD.values(), ids=ODD.keys())
+def test_odd_pages_are_left_to_the_xml_parser(inner: str) -> None:
+    body = document(inner)
+    assert outcome(parse_page, body) == outcome(parse_objects, body)
+
+
+def test_heads_that_change_what_follows() -> None:
+    body = document(listed("<Key>é</Key>"))
+    for head, other in (
+        (b"UTF-8", b"ISO-8859-1"),
+        (b"<ListBucketResult xmlns=", b"<a:ListBucketResult xmlns:a="),
+    ):
+        changed = body.replace(head, other).replace(
+            b"</List", b"</a:List" if b"a:" in other else b"</List"
+        )
+        assert outcome(parse_page, changed) == outcome(parse_objects, changed)
+        assert outcome(parse_page, changed) != outcome(parse_page, body)
+
+
+def test_no_function_of_ours_is_called_for_each_entry() -> None:
+    """What makes it quick, counted: calls for a page of a thousand entries."""
+    head, _, rest = S3.partition("<Contents>")
+    body = document(head + ("<Contents>" + rest) * 500)
+    calls: Counter[str] = Counter()
+
+    def count(frame: FrameType, event: str, _argument: object) -> None:
+        if event == "call":
+            calls[frame.f_code.co_name] += 1
+
+    usual_page(body)
+    sys.setprofile(count)
+    try:
+        page = usual_page(body)
+    finally:
+        sys.setprofile(None)
+    assert len(page.entries) == 1000
+    calls.pop("<genexpr>", None)  # of the standard library's unquoting
+    assert calls.total() < 100, calls
 
 
 PLAIN = st.text(alphabet="abc/ +%.-_é日😀", max_size=8)
