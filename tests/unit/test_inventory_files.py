@@ -129,6 +129,27 @@ def test_a_download_that_breaks_goes_on_where_it_was(tmp_path: Path) -> None:
     assert {each[1] for each in store.asked[1:]} == {"e1"}
 
 
+@pytest.mark.parametrize("ending", ["breaks", "is short"])
+def test_a_body_that_ends_badly(ending: str, tmp_path: Path) -> None:
+    """It breaks behind its last byte, or ends early and says nothing."""
+
+    class Odd(Store):
+        @asynccontextmanager
+        async def open(self, ref: ObjectRef, **how: Any) -> AsyncIterator[Read]:
+            async with super().open(ref, **how) as read:
+                if len(self.asked) > 1:
+                    yield read
+                elif ending == "is short":
+                    yield Read(b"1234", 8, "e1", breaks=False)
+                else:
+                    yield read
+                    raise TransientStoreError("reset")
+
+    store = Odd({"k": b"12345678"})
+    assert fetched(store, tmp_path / "x").path.read_bytes() == b"12345678"
+    assert [each[2] for each in store.asked[1:]] == ([(4, 7)] if ending == "is short" else [])
+
+
 def test_a_file_that_was_replaced_in_between_is_not_mixed(tmp_path: Path) -> None:
     class Replaced(Store):
         @asynccontextmanager

@@ -357,7 +357,7 @@ def test_rows_that_make_no_sense_are_told_one_by_one(tmp_path: Path) -> None:
         "b,%FF,1,2024-05-01T00:00:00Z,true,false",
         "other,k,1,2024-05-01T00:00:00Z,true,false",
         "b,k",
-        "b,²,²,2024-05-01T00:00:00Z,true,false",
+        "b,k,\u0663,2024-05-01T00:00:00Z,true,false",
     ]
     path = plain(tmp_path, "\n".join(lines) + "\n")
     names = "Bucket, Key, Size, LastModifiedDate, IsLatest, IsDeleteMarker"
@@ -377,7 +377,7 @@ def test_rows_that_make_no_sense_are_told_one_by_one(tmp_path: Path) -> None:
             "UTF-8",
             "bucket 'other'",
             "2 columns, 6 were expected",
-            r"size '\xb2'",
+            r"size '\u0663'",
         ],
         2,
     ):
@@ -396,6 +396,11 @@ def test_a_manifest_s_rows_have_exactly_its_columns(tmp_path: Path) -> None:
     made.objects[f"{FOLDER}/data/x.csv"] = data
     made.describe({"fileSchema": "Bucket, Key, Size", "files": [{"key": f"{FOLDER}/data/x.csv"}]})
     assert faults(opened(made.write(tmp_path))) == [(1, "4 columns, 3 were expected")]
+
+
+def test_a_header_says_how_many_columns_there_are(tmp_path: Path) -> None:
+    path = plain(tmp_path, "bucket,name,size\nb,k,1\nb,k,l,1\n")
+    assert faults(opened(path)) == [(3, "4 columns, 3 were expected")]
 
 
 def test_a_broken_quote_is_damage(tmp_path: Path) -> None:
