@@ -278,3 +278,20 @@ def test_who_stops_reading_stops_the_scan() -> None:
         return pages.asked
 
     assert asyncio.run(body()) < 20
+
+
+def test_who_stops_reading_waits_for_no_reply() -> None:
+    class Stuck(Pages):
+        async def send(self, request: Any, *, limit: int = 0) -> ScriptedReply:
+            if self.asked:
+                await asyncio.Event().wait()
+            return await super().send(request)
+
+    async def body() -> None:
+        items = scan(Stuck(10)).items(segments=4)
+        async with asyncio.timeout(5):
+            await anext(items)
+            assert isinstance(items, AsyncGenerator)
+            await items.aclose()
+
+    asyncio.run(body())

@@ -57,12 +57,18 @@ class Sink:
         return unsent
 
 
-def go(dead: Callable[[], Dead], *sinks: Sink, **options: Any) -> tuple[Redriven, Dead]:
+def go(
+    dead: Callable[[], Dead], *sinks: Sink, ended: list[float] | None = None, **options: Any
+) -> tuple[Redriven, Dead]:
+    """One run, a second after the messages came; ``ended`` is told when it was over."""
+
     async def body() -> tuple[Redriven, Dead]:
         queue = dead()
         await asyncio.sleep(1)
-        redrive = Redrive(dead=queue, sources=sinks, clock=VirtualClock(), **options)
-        return await redrive.run(), queue
+        result = await Redrive(dead=queue, sources=sinks, clock=VirtualClock(), **options).run()
+        if ended is not None:
+            ended.append(VirtualClock().monotonic())
+        return result, queue
 
     return run(body())
 
@@ -158,10 +164,12 @@ def test_a_long_run_looks_at_no_message_twice() -> None:
         seen.append(delivery.body)
         return "9" not in delivery.body
 
-    result, dead = go(lambda: Dead(texts(200)), Sink(), wanted=wanted, rate=0.1)
+    ended: list[float] = []
+    result, dead = go(lambda: Dead(texts(200)), Sink(), wanted=wanted, rate=0.1, ended=ended)
     assert sorted(seen) == sorted(texts(200))
     assert (result.moved, result.left) == (162, 38)
     assert len(dead.bodies) == 38
+    assert all(message.visible_at <= ended[0] for message in dead.messages.values())
 
 
 def test_what_fails_again_does_not_go_round() -> None:
@@ -247,6 +255,7 @@ def test_what_cannot_be_deleted_is_in_both_and_said_so() -> None:
     assert (result.moved, len(result.twice)) == (9, 1)
     assert len(sink.taken) == 10
     assert left.bodies == ["body 1"]
+    assert all(message.visible_at <= 1002 for message in left.messages.values())
 
 
 @pytest.mark.parametrize("error", [AccessDenied("no"), TransientStoreError("down")])

@@ -94,6 +94,7 @@ def test_an_empty_page_is_not_the_end() -> None:
     "replies",
     [
         (page("a", more=following("")),),
+        (page("a", more=following("a")), page("b", more=following(""))),
         (page("a", more=following("a", "u")), page("a", more=following("a", "u"))),
         (Reply(200, {}, b"<ListBucketResult/>"), Reply(200, {}, b"<ListBucketResult/>")),
         (Reply(200, {}, b"not xml"), Reply(200, {}, b"not xml")),
