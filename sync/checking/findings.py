@@ -12,6 +12,10 @@ from sync.messages import destination_key
 from sync.model import BucketPair, ListedObject, ObjectRef
 
 EXTREMES: Final = 10
+IN_TERMINAL: Final = 20
+"""Entries of each class."""
+IN_PAGE: Final = 1000
+"""Entries of all classes together."""
 
 
 class Entry(NamedTuple):

@@ -53,5 +53,5 @@ class CheckOptions:
         text = ", ".join(levels)
         if self.sample < 1:
             seed = f", seed {self.seed}" if self.seed else ""
-            text += f"; closer looks at a sample of {100 * self.sample:g} %{seed}"
+            text += f"; closer looks at a sample of {100 * self.sample:g}%{seed}"
         return text

@@ -2,22 +2,25 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator
+from functools import cache
 from pathlib import Path
 from typing import Any, Final
 
-from jinja2 import Environment, PackageLoader, StrictUndefined
+from jinja2 import Environment, PackageLoader, StrictUndefined, Template
+from markupsafe import Markup, escape
 
 import sync
 from sync.checking.classes import EQUAL_BY, KINDS
-from sync.checking.findings import Entry
+from sync.checking.findings import IN_PAGE, Entry
 from sync.checking.lines import instant
 from sync.checking.result import CheckResult
-from sync.checking.words import aside, counted, headline, size
+from sync.checking.words import aside, counted, headline, lasted, size
 from sync.errors import ConfigError
 from sync.telemetry.lines import printable
 
-IN_PAGE: Final = 1000
+_OPTION: Final = re.compile(r"--[a-z][a-z-]*")
 
 
 def write_page(result: CheckResult, path: Path) -> None:
@@ -30,6 +33,11 @@ def write_page(result: CheckResult, path: Path) -> None:
 
 def page(result: CheckResult) -> str:
     """The whole page, every value escaped."""
+    return _template().render(_values(result)) + "\n"
+
+
+@cache
+def _template() -> Template:
     environment = Environment(
         loader=PackageLoader("sync.checking", "."),
         autoescape=True,
@@ -37,7 +45,13 @@ def page(result: CheckResult) -> str:
         trim_blocks=True,
         lstrip_blocks=True,
     )
-    return environment.get_template("page.html").render(_values(result)) + "\n"
+    environment.filters["marked"] = _marked
+    return environment.get_template("page.html")
+
+
+def _marked(text: str) -> Markup:
+    """Options of the command set off, so that none is broken over two lines."""
+    return Markup(_OPTION.sub(r"<code>\g<0></code>", str(escape(text))))  # noqa: S704  escaped
 
 
 def _values(result: CheckResult) -> dict[str, Any]:
@@ -49,7 +63,7 @@ def _values(result: CheckResult) -> dict[str, Any]:
         "headline": headline(result),
         "said": result.options.said,
         "begun": instant(result.begun) or "",
-        "seconds": f"{result.seconds:.1f} s",
+        "seconds": lasted(result.seconds),
         "version": sync.__version__,
         "totals": [
             ("Source", counted(totals.source_objects), size(totals.source_bytes)),
@@ -61,10 +75,10 @@ def _values(result: CheckResult) -> dict[str, Any]:
             {
                 "name": kind,
                 "means": KINDS[kind].means,
-                "differs": KINDS[kind].differs,
+                "tone": _tone(kind),
                 "count": f"{findings.counts[kind]:,}",
                 "bytes": size(findings.bytes[kind]),
-                "share": _bar(findings.counts[kind], max(findings.counts.values())),
+                "share": _bar(findings.counts[kind], findings.counts.total()),
             }
             for kind in findings.classes()
         ],
@@ -94,12 +108,16 @@ def _differing_bytes(result: CheckResult) -> int:
 
 
 def _share(count: int, total: int) -> str:
-    """Rounded down: 100 % is said of all only."""
-    return f"{count * 1000 // total / 10:.1f} % of the source" if total else ""
+    """Rounded down: 100% is said of all only."""
+    return f"{min(count, total) * 1000 // total / 10}% of the source" if total else ""
 
 
-def _bar(count: int, most: int) -> int:
-    return max(1, round(100 * count / most))
+def _bar(count: int, total: int) -> int:
+    return max(1, round(100 * count / total))
+
+
+def _tone(kind: str) -> str:
+    return "bad" if KINDS[kind].differs else "open"
 
 
 def _pair(one: Any) -> dict[str, str]:
@@ -114,7 +132,7 @@ def _pair(one: Any) -> dict[str, str]:
         "told": f"{one.told.total():,}",
         "read": size(one.bytes_read),
         "queued": f"{one.queued:,}",
-        "seconds": f"{one.seconds:.1f} s",
+        "seconds": lasted(one.seconds),
     }
 
 
@@ -122,6 +140,7 @@ def _row(entry: Entry) -> dict[str, str]:
     source, destination = entry.source, entry.destination
     return {
         "kind": entry.kind,
+        "tone": _tone(entry.kind),
         "place": printable(str(entry.place)),
         "source": size(source.size) if source else "",
         "destination": size(destination.size) if destination else "",
@@ -136,10 +155,10 @@ def _fairly(result: CheckResult) -> Iterator[Entry]:
     findings = result.findings
     left, room = findings.classes(), IN_PAGE
     share: dict[str, int] = dict.fromkeys(left, 0)
-    while left and room >= len(left):
-        each = room // len(left)
+    while left and room:
+        each = max(1, room // len(left))
         for kind in list(left):
-            more = min(each, len(findings.kept[kind]) - share[kind])
+            more = min(each, room, len(findings.kept[kind]) - share[kind])
             share[kind] += more
             room -= more
             if share[kind] == len(findings.kept[kind]):

@@ -8,12 +8,11 @@ from collections.abc import Mapping, Sequence
 from contextlib import ExitStack
 from dataclasses import replace
 from pathlib import Path
-from typing import Final
 
 from sync.backfill.opening import Parts, open_parts
 from sync.backfill.options import JobsenderOptions
 from sync.backfill.pairs import bucket_pairs
-from sync.checking.findings import EXTREMES, Findings
+from sync.checking.findings import IN_PAGE, IN_TERMINAL, Findings
 from sync.checking.lines import ReportFile
 from sync.checking.options import CheckOptions
 from sync.checking.pair import PairCheck
@@ -27,9 +26,6 @@ from sync.errors import ConfigError, SyncError
 from sync.model import BucketPair, ObjectRef
 from sync.telemetry.lines import write
 from sync.wiring import open_ledger
-
-IN_PAGE: Final = 1000
-IN_TERMINAL: Final = 20
 
 
 async def check(
@@ -50,7 +46,7 @@ async def check(
     settings = replace(settings, compare_version_id=False)
     with ExitStack() as stack:
         sinks = [stack.enter_context(ReportFile(options.report))] if options.report else []
-        keep = max(EXTREMES, IN_PAGE if options.html else IN_TERMINAL)
+        keep = IN_PAGE if options.html else IN_TERMINAL
         result = CheckResult(options, Findings(keep=keep, sinks=sinks), begun=time.time())
         opening = JobsenderOptions(dry_run=not options.repair)
         async with open_parts(settings, environ, opening) as parts:

@@ -5,13 +5,11 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 from sync.checking.classes import EQUAL_BY, KINDS
-from sync.checking.findings import Entry
+from sync.checking.findings import IN_TERMINAL, Entry
 from sync.checking.lines import instant
 from sync.checking.result import CheckResult, PairResult
-from sync.checking.words import aside, counted, headline, size
+from sync.checking.words import aside, counted, headline, lasted, size
 from sync.telemetry.lines import printable
-
-_SHOWN = 20
 
 
 def lines(result: CheckResult) -> Iterator[str]:
@@ -21,7 +19,7 @@ def lines(result: CheckResult) -> Iterator[str]:
 
 
 def _report(result: CheckResult) -> Iterator[str]:
-    yield f"Compared by {result.options.said}, in {result.seconds:.1f} s."
+    yield f"Compared by {result.options.said}, in {lasted(result.seconds)}."
     for pair in result.pairs:
         yield from _pair(pair)
     yield from _classes(result)
@@ -73,7 +71,7 @@ def _classes(result: CheckResult) -> Iterator[str]:
 
 
 def _first(result: CheckResult, kind: str) -> Iterator[str]:
-    count, kept = result.findings.counts[kind], result.findings.kept[kind][:_SHOWN]
+    count, kept = result.findings.counts[kind], result.findings.kept[kind][:IN_TERMINAL]
     yield ""
     yield f"{kind}: {counted(count)}" + (f", the first {len(kept)}" if count > len(kept) else "")
     for entry in kept:

@@ -10,6 +10,7 @@ from sync.engine.closer_look import Open
 
 _UNITS: Final = ("B", "KiB", "MiB", "GiB", "TiB", "PiB")
 _STEP: Final = 1024
+_MINUTE: Final = 60
 _ASIDE: Final = {
     "ignored": "on the ignore list",
     "out_of_time": "modified outside --since and --until",
@@ -27,6 +28,16 @@ def size(count: float) -> str:
     raise AssertionError("unreachable")  # pragma: no cover
 
 
+def lasted(seconds: float) -> str:
+    """``0.4 s``, ``2 min 5 s``, ``3 h 20 min``."""
+    if seconds < _MINUTE:
+        return f"{seconds:.1f} s"
+    minutes, rest = divmod(int(seconds), _MINUTE)
+    if minutes < _MINUTE:
+        return f"{minutes} min {rest} s"
+    return f"{minutes // _MINUTE} h {minutes % _MINUTE} min"
+
+
 def counted(count: int, noun: str = "object") -> str:
     """``1 object``, ``2,000 objects``."""
     return f"{count:,} {noun}" + ("" if count == 1 else "s")
@@ -41,7 +52,11 @@ def headline(result: CheckResult) -> str:
     """What came of it, in one sentence or two."""
     differing = counted(result.findings.differences)
     if result.verdict == "equal":
-        return f"EQUAL: {counted(sum(one.equal for one in result.pairs))}, none differs."
+        how = " in the listings"
+        if result.options.depth.closer:
+            proven = result.equal_by.total() - result.equal_by["size"]
+            how = f"; {proven:,} of them proven by checksums or by reading"
+        return f"EQUAL: {counted(sum(one.equal for one in result.pairs))}, none differs{how}."
     if result.verdict == "different":
         differ = "differs" if result.findings.differences == 1 else "differ"
         return f"DIFFERENT: {differing} {differ}."

@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Awaitable, Callable, Mapping, Sequence
-from typing import Final
+from collections.abc import Awaitable, Callable, Coroutine, Mapping, Sequence
+from typing import Any, Final
 
 from sync.engine.evidence import Copied
 from sync.errors import SyncError
@@ -14,6 +14,7 @@ from sync.ports import Clock
 _MOST: Final = 100
 _LINGER: Final = 0.01
 
+_Questions = dict[ObjectRef, "asyncio.Future[Copied | None]"]
 Copies = Callable[[Sequence[ObjectRef]], Awaitable[Mapping[ObjectRef, Copied]]]
 
 
@@ -30,7 +31,7 @@ class KnownCopies:
         self._copies = copies
         self._clock = clock
         self._failed = failed
-        self._waiting: dict[ObjectRef, asyncio.Future[Copied | None]] = {}
+        self._waiting: _Questions = {}
         self._tasks: set[asyncio.Task[None]] = set()
         self._down = False
 
@@ -42,30 +43,34 @@ class KnownCopies:
         if answer is None:
             answer = self._waiting[ref] = asyncio.get_running_loop().create_future()
             if len(self._waiting) >= _MOST:
-                self._ask(0.0)
+                self._start(self._answer(self._taken()))
             elif len(self._waiting) == 1:
-                self._ask(_LINGER)
+                self._start(self._answer_soon())
         return await asyncio.shield(answer)
 
-    def _ask(self, linger: float) -> None:
-        task = asyncio.create_task(self._answer(linger))
+    def _taken(self) -> _Questions:
+        taken, self._waiting = self._waiting, {}
+        return taken
+
+    def _start(self, work: Coroutine[Any, Any, None]) -> None:
+        task = asyncio.create_task(work)
         self._tasks.add(task)
         task.add_done_callback(self._tasks.discard)
 
-    async def _answer(self, linger: float) -> None:
-        if linger:
-            await self._clock.sleep(linger)
-        waiting, self._waiting = self._waiting, {}
-        if not waiting:
-            return
+    async def _answer_soon(self) -> None:
+        await self._clock.sleep(_LINGER)
+        if self._waiting:
+            await self._answer(self._taken())
+
+    async def _answer(self, questions: _Questions) -> None:
         copies: Mapping[ObjectRef, Copied] = {}
         try:
-            copies = await self._copies(list(waiting))
+            copies = await self._copies(list(questions))
         except SyncError as error:
             if not self._down:
                 self._failed(error)
             self._down = True
         finally:
-            for ref, answer in waiting.items():
+            for ref, answer in questions.items():
                 if not answer.done():
                     answer.set_result(copies.get(ref))

@@ -27,7 +27,7 @@ class Spool:
     """``put`` never waits; ``get`` gives them in their order, None once it is closed and empty.
 
     At most ``in_memory`` findings are held at each end; what lies between is in a temporary
-    file in ``folder``, gone with the context.
+    file in ``folder``, gone with the context. Checksums of listings are not kept.
     """
 
     def __init__(self, *, in_memory: int = IN_MEMORY, folder: Path | None = None) -> None:
