@@ -187,9 +187,10 @@ class PairCheck:
     def _equal(self, look: Look, key: str) -> None:
         if look.open is not None and look.pair is not None:
             self._tell(look.open, Finding(Difference.CONTENT, key, *look.pair))
-            return
-        self.result.equal_by[look.equal_by] += 1
-        if look.pair is not None and look.equal_by != "size":
+        elif look.pair is None:  # gone from both sides since they were listed
+            self.result.settled += 1
+        else:
+            self.result.equal_by[look.equal_by] += 1
             self.result.proven_bytes += look.pair[0].size
 
     # --- the second look ---------------------------------------------------------------

@@ -43,8 +43,9 @@ class Open(StrEnum):
 
 
 class Look(NamedTuple):
-    """What came of it: a difference; or what it is equal by (``size``, or a `Proof`); or why
-    that is not known; or that it changed meanwhile. ``moved``: bytes that both sides have.
+    """What came of it: a difference; or what it is equal by (``size``, a `Proof`, or ``gone``
+    from both sides); or why that is not known; or that it changed meanwhile. ``pair`` as it was
+    seen, where both sides were.
     """
 
     finding: Finding | None = None

@@ -26,8 +26,9 @@ def counts(process: WorkerProcess) -> dict[str, int]:
 
 def same_bytes(rig: Rig) -> None:
     """Without a part of 3GSync; the copies have metadata that their sources have not."""
-    assert rig.target.keys() == rig.source.keys()
-    for key in rig.source.keys():
+    keys = rig.source.keys()
+    assert rig.target.keys() == keys
+    for key in keys:
         assert rig.target.content(key) == rig.source.content(key)
 
 

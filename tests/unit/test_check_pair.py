@@ -354,6 +354,59 @@ def test_a_copy_that_arrives_is_looked_at_as_closely_as_asked(scene: Scene, tmp_
     assert scene.told() == {"x": "content"}
 
 
+@pytest.mark.parametrize("depth", [READ, READ_SOURCE])
+def test_what_is_deleted_before_it_is_read_is_told_as_what_it_became(
+    scene: Scene, tmp_path: Path, depth: Depth
+) -> None:
+    scene.put("gone", b"123")
+    scene.put("left", b"123")
+
+    async def delete(operation: str, ref: ObjectRef) -> None:
+        if operation == "get":
+            scene.remove_source(ref.key)
+            if ref.key == "gone":
+                scene.remove_copy(ref.key)
+
+    scene.source.interfere = delete
+    result = scene.check(tmp_path, depth=depth)
+    assert scene.told() == {"left": "extraneous"}
+    assert result.pairs[0].settled == 1
+
+
+def test_what_becomes_a_difference_that_is_left_out_is_left_out(
+    scene: Scene, tmp_path: Path
+) -> None:
+    """Of another size when it was listed, deleted at the source ever since."""
+    scene.put_source("x", b"1")
+    scene.put_copy("x", b"22")
+
+    async def delete(operation: str, ref: ObjectRef) -> None:
+        if operation == "head":
+            scene.remove_source("x")
+
+    scene.source.interfere = delete
+    result = scene.check(tmp_path, ignore_extraneous=True)
+    assert scene.told() == {}
+    assert (result.verdict, result.set_aside) == ("equal", {"extraneous": 1})
+
+
+def test_a_difference_counts_only_if_two_looks_find_the_same(scene: Scene, tmp_path: Path) -> None:
+    """Listed with one size, then with another; a look later its copy has arrived."""
+    scene.put_source("x", b"1")
+    scene.put_copy("x", b"22")
+    looks = iter(range(9))
+
+    async def work(operation: str, ref: ObjectRef) -> None:
+        if operation == "head":
+            scene.put_source("x", b"333")
+            if next(looks) > 0:
+                scene.put_copy("x", b"333")
+
+    scene.source.interfere = work
+    result = scene.check(tmp_path, settle=1.0)
+    assert (scene.told(), result.pairs[0].settled) == ({}, 1)
+
+
 # --- sampling ------------------------------------------------------------------------------
 
 
