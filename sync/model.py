@@ -261,7 +261,9 @@ class Dialect:
     ``etag_is_md5``: the ETag of a single PUT and of a part is the MD5 of its bytes.
     ``drops_unused_parts``: parts that Complete leaves out vanish without an error.
     ``key_fault`` says why a key cannot be held, or None. ``write_interval`` is the least
-    number of seconds between two writes of one object.
+    number of seconds between two writes of one object. ``max_copy`` bytes are copied by the
+    store itself in one request, larger objects in parts where it ``copies_parts``.
+    ``keeps_expires``: an Expires header is stored.
     """
 
     name: str
@@ -276,4 +278,7 @@ class Dialect:
     max_single_put: int = 5 * GIB
     write_interval: float = 0.0
     has_tags: bool = True
+    max_copy: int = 5 * GIB
+    copies_parts: bool = True
+    keeps_expires: bool = True
     key_fault: Callable[[str], str | None] = _any_key

@@ -153,6 +153,36 @@ class DestinationStore(Protocol):
         ...
 
 
+class CopyingStore(Protocol):
+    """A destination that copies by itself what it can read, and sets tags alone.
+
+    ``source`` may name a version; ``if_match`` is its ETag. PreconditionFailed or NotFound where
+    the source is not that one any more.
+    """
+
+    async def copy(
+        self, source: ObjectRef, ref: ObjectRef, headers: ObjectHeaders, *, if_match: str
+    ) -> WriteReceipt:
+        """Copy a whole object, with these headers and tags in place of its own."""
+        ...
+
+    async def copy_part(
+        self,
+        source: ObjectRef,
+        upload: Upload,
+        number: int,
+        *,
+        if_match: str,
+        byte_range: tuple[int, int],
+    ) -> WriteReceipt:
+        """Copy the bytes first..last, both included, as part ``number``."""
+        ...
+
+    async def put_tagging(self, ref: ObjectRef, tagging: str) -> None:
+        """Replace the object's tags by these (URL-encoded); "" takes them away."""
+        ...
+
+
 class ListingPage(NamedTuple):
     """Objects in key order; ``token`` continues the listing, "" at its end."""
 

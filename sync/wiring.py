@@ -20,15 +20,17 @@ from sync.adapters.dialects import BY_NAME, S3Dialect, dialect_for
 from sync.adapters.dynamodb import DynamoLedger
 from sync.adapters.metadata import instance_name
 from sync.adapters.s3 import S3Store
+from sync.adapters.s3_copy import S3Copies
 from sync.config import JobType, Settings
+from sync.config.settings import CHECK
 from sync.engine.budget import AutoBudget, Budget
 from sync.engine.copier import Copier
-from sync.engine.options import MOST_RECEIVERS, CopyOptions, RunnerOptions
+from sync.engine.options import MOST_RECEIVERS, CopyOptions, Mode, RunnerOptions
 from sync.engine.pacing import CEILING, FLOOR, Bounds, Pace
 from sync.engine.runner import Runner
 from sync.engine.several_queues import SeveralQueues
 from sync.engine.soft_ledger import SoftLedger
-from sync.engine.transfer import Context
+from sync.engine.transfer import Context, Sides
 from sync.messages import DestinationRule, decode
 from sync.model import MIB, ObjectRef
 from sync.ports import Clock, CredentialProvider, JobLedger, JobQueue, TransferObserver
@@ -134,6 +136,10 @@ def copy_options(settings: Settings) -> CopyOptions:
         read_by_version=settings.get_with_version_id,
         update_version=settings.update_version_id,
         late_write_grace=float(settings.late_write_grace),
+        mode=Mode(settings.transfer_mode),
+        verify_first=settings.verify_first,
+        modified_since=settings.modified_since,
+        not_modified_since=settings.not_modified_since,
     )
 
 
@@ -295,9 +301,11 @@ async def _named_ledger(
     local = settings.job_type is JobType.ENV
     environ_for_name = {"NO_GCE_CHECK": "true", "AWS_EC2_METADATA_DISABLED": "true"}
     instance = await instance_name(environ_for_name if local else environ)
-    ledger = await open_ledger(
-        settings, environ, stores.client, stores.keys.table, instance=instance
-    )
+    ledger = None
+    if settings.transfer_mode != CHECK:  # which only looks, and leaves no rows
+        ledger = await open_ledger(
+            settings, environ, stores.client, stores.keys.table, instance=instance
+        )
     if ledger is None:
         return instance, None
     for remark in await ledger.check():
@@ -321,7 +329,13 @@ def _context(
         observer=observer,
         clock=SystemClock(),
         slots=budget,
+        sides=_sides(stores),
     )
+
+
+def _sides(stores: Stores) -> Sides:
+    target = stores.destination
+    return Sides(stores.source, target, S3Copies(target.session, target.dialect))
 
 
 def _runner(

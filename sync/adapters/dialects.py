@@ -38,15 +38,14 @@ class S3Dialect(Dialect):
     host names follow AWS's scheme, so that a bucket may be part of the name and a region
     redirect can be followed. ``asks_checksums``: reads ask for the stored checksums by
     ``x-amz-checksum-mode``. ``asks_gzip``: reads accept gzip, without which the store unpacks
-    objects that are stored compressed. ``keeps_expires``: Expires is stored; where it is not, a
-    reply's is made up on the way. ``version_query`` and ``version_header`` name a version.
+    objects that are stored compressed. ``version_query`` and ``version_header`` name a version.
+    Where ``keeps_expires`` is False, a reply's Expires is made up on the way.
     """
 
     default_region: str = "us-east-1"
     regional_hosts: bool = False
     asks_checksums: bool = False
     asks_gzip: bool = False
-    keeps_expires: bool = True
     version_query: str = "versionId"
     version_header: str = "x-amz-version-id"
 
@@ -108,6 +107,10 @@ GCS: Final = S3Dialect(
     # Source: Cloud Storage documentation, "Quotas and limits": 5 TiB in one request, and one
     # write a second to the same object name.
     max_single_put=5 * TIB,
+    # Source: Cloud Storage documentation, "XML API multipart uploads": parts are uploaded, there
+    # is no request to copy one; and "Copy objects": a whole object of any size in one request.
+    max_copy=5 * TIB,
+    copies_parts=False,
     write_interval=1.0,
     has_tags=False,
     key_fault=gcs_key_fault,

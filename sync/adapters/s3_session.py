@@ -37,7 +37,9 @@ _SIGNABLE: Final = re.compile(r"[a-z0-9-]{1,64}")
 _MAX_PLACES: Final = 1024
 # Sent twice, the first copy of one of these could take effect late, on top of a newer object;
 # so a dead kept-alive connection is the caller's to know of.
-_VISIBLE: Final = frozenset({"PutObject", "CompleteMultipartUpload", "DeleteObject"})
+_VISIBLE: Final = frozenset(
+    {"PutObject", "CopyObject", "CompleteMultipartUpload", "DeleteObject", "PutObjectTagging"}
+)
 _MOVED: Final = frozenset({301, 302, 307, 308, 400})
 
 

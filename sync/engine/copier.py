@@ -16,9 +16,13 @@ from sync.checksums import DigestingStream, disagreement
 from sync.engine.deadlines import Deadlines
 from sync.engine.integrity import Expected, whole_object
 from sync.engine.multipart import MultipartCopy
+from sync.engine.options import Mode
+from sync.engine.selection import Checker, Comparer
+from sync.engine.server_copy import ServerCopy
 from sync.engine.single import SourceGone, copy_single
 from sync.engine.transfer import Context, JobState, Written, shown
 from sync.engine.versioning import current
+from sync.engine.window import LeftOut
 from sync.errors import (
     IntegrityError,
     JobTimedOut,
@@ -39,6 +43,7 @@ from sync.model import (
 
 T = TypeVar("T")
 End = tuple[Outcome, Written | None, str]
+_Do = Callable[[TransferJob, JobState], Awaitable[End]]
 
 MAX_ROUNDS: Final = 8
 """Copies of one object in one job before it is given back: somebody rewrites it all the time."""
@@ -51,6 +56,26 @@ class Copier:
         self._context = context
         self._multipart = MultipartCopy(context)
         self._deadlines = Deadlines(context.options.job_timeout, context.clock)
+        self._do_copy: _Do = self._converge
+        self._do_delete: _Do = self._remove
+        self._write: Callable[..., Awaitable[Written]] = self._relay
+        self._looks_first = context.window is not None or context.options.mode is Mode.COPY
+        self._first_read = current if self._looks_first else context.policy.first_read
+        if context.options.verify_first or context.options.mode is not Mode.DOWNUP:
+            self._equip(context)
+
+    def _equip(self, context: Context) -> None:
+        """For what is done otherwise than by relaying whatever comes."""
+        assert context.sides is not None, "these options need the stores as `Sides`"
+        self._comparer = Comparer(context, context.sides)
+        if context.options.verify_first:
+            self._do_copy = self._unless_equal
+        if context.options.mode is Mode.COPY:
+            self._server = ServerCopy(context, context.sides.copies)
+            self._write = self._have_copied
+        elif context.options.mode is Mode.CHECK:
+            self._checker = Checker(context, self._comparer)
+            self._do_copy = self._do_delete = self._check
 
     async def run(self, job: TransferJob, state: JobState) -> TransferResult:
         """Do the job; raises an error of ``sync.errors`` where it could not be done."""
@@ -59,7 +84,7 @@ class Copier:
         self._context.check_key(job.destination)
         task = self._deadlines.enter(state, begun)
         try:
-            do = self._remove if job.kind is JobKind.DELETE else self._converge
+            do = self._do_delete if job.kind is JobKind.DELETE else self._do_copy
             outcome, written, reason = await do(job, state)
         except BaseException as error:
             if self._deadlines.leave(task) and isinstance(error, asyncio.CancelledError):
@@ -87,7 +112,7 @@ class Copier:
 
     async def _converge(self, job: TransferJob, state: JobState) -> End:
         context = self._context
-        first, fresh = context.policy.first_read(job.source), False
+        first, fresh = self._first_read(job.source), False
         meta = await self._look_if_large(job, job.size)
         for state.rounds in range(1, MAX_ROUNDS + 1):
             try:
@@ -96,6 +121,8 @@ class Copier:
                     await self._read_back(job, written)
             except SourceGone:
                 return await self._gone(job, state)
+            except LeftOut as why:
+                return Outcome.SKIPPED, None, str(why)
             except SourceChanged:
                 first, meta = current(job.source), None
                 continue
@@ -116,12 +143,14 @@ class Copier:
         raise SourceChanged(f"{job.source} changed {MAX_ROUNDS} times while it was being copied")
 
     async def _look_if_large(self, job: TransferJob, size: int | None) -> ObjectMeta | None:
-        """A HEAD before the first read, but only where a large object is to be expected."""
-        if size is None or size <= self._context.most_at_once:
+        """A HEAD before the first read, but only where a large object is to be expected, or
+        where what it says decides what is done.
+        """
+        if (size is None or size <= self._context.most_at_once) and not self._looks_first:
             return None
         return await self._look(job, self._context.source.head)
 
-    async def _write(
+    async def _relay(
         self,
         job: TransferJob,
         state: JobState,
@@ -131,6 +160,8 @@ class Copier:
         fresh: bool,
     ) -> Written:
         """One copy of the current version, small or large as it proves to be."""
+        if meta is not None and self._context.window is not None:
+            self._context.window.check(job.source, meta)
         if meta is None or meta.size <= self._context.most_at_once:
             small = await copy_single(self._context, job, state, first)
             if isinstance(small, Written):
@@ -138,7 +169,54 @@ class Copier:
             meta = await self._look(job, self._context.source.head)
             if meta is None:
                 raise SourceGone(f"{job.source} is not there any more")
+            if self._context.window is not None:
+                self._context.window.check(job.source, meta)
         return await self._multipart.run(job, state, meta, fresh=fresh)
+
+    async def _have_copied(
+        self,
+        job: TransferJob,
+        state: JobState,
+        meta: ObjectMeta | None,
+        first: ObjectRef,
+        *,
+        fresh: bool,
+    ) -> Written:
+        """TransferMode = copy: the store copies, where it can; else as ``_relay``."""
+        meta = meta or await self._look(job, self._context.source.head)
+        if meta is None:
+            raise SourceGone(f"{job.source} is not there any more")
+        if not self._server.can(meta):
+            return await self._relay(job, state, meta, first, fresh=fresh)
+        if self._context.window is not None:
+            self._context.window.check(job.source, meta)
+        return await self._server.run(job, state, meta, fresh=fresh)
+
+    async def _unless_equal(self, job: TransferJob, state: JobState) -> End:
+        """VerifyBeforeCopy: nothing is written where the destination is proven equal, and only
+        the tags where only they differ.
+        """
+        outcome, written, why = Outcome.SKIPPED, None, "it was equal already"
+        for _ in range(MAX_ROUNDS):
+            try:
+                found = await self._comparer.compare(job)
+            except LeftOut as left_out:
+                return Outcome.SKIPPED, None, str(left_out)
+            like = found.likeness
+            if found.source is None or like is None or not (like.equal or like.only_tags):
+                return await self._converge(job, state)
+            if like.equal:
+                return outcome, written, f"{why} ({like.proof})"
+            await self._comparer.set_tags(job, found.tagging)
+            sums = whole_object(found.source.checksums) or Checksums()
+            written = Written(found.source.identity, Expected(found.source.size, sums))
+            outcome, why = Outcome.COPIED, "only the tags differed and were set"
+        raise SourceChanged(f"{job.source} was tagged {MAX_ROUNDS} times while tags were copied")
+
+    async def _check(self, job: TransferJob, _state: JobState) -> End:
+        """TransferMode = check: compare only."""
+        outcome, reason = await self._checker.run(job)
+        return outcome, None, reason
 
     async def _read_back(self, job: TransferJob, written: Written) -> None:
         """ifVerifyMD5Twice: read the finished object from the destination and compare."""

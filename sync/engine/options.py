@@ -4,9 +4,18 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
+from enum import StrEnum
 from typing import Final
 
 from sync.model import MIB
+
+
+class Mode(StrEnum):
+    """What is done with an object: relayed, copied by the store itself, or compared only."""
+
+    DOWNUP = "downup"
+    COPY = "copy"
+    CHECK = "check"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -31,6 +40,10 @@ class CopyOptions:
     read_by_version: bool = False
     update_version: bool = False
     late_write_grace: float = 30.0
+    mode: Mode = Mode.DOWNUP
+    verify_first: bool = False
+    modified_since: float | None = None
+    not_modified_since: float | None = None
 
 
 MOST_RECEIVERS: Final = 32

@@ -280,7 +280,7 @@ class Runner:
                 await self._settler.give_back(delivery, 0.0)
             raise
         if any(errors):
-            await self._settler.settle(delivery, list(map(Ending, errors, states)))
+            await self._settler.settle(delivery, list(map(Ending, errors, states, jobs)))
         else:
             self._settler.done(delivery)
 

@@ -17,7 +17,8 @@ from sync.engine.options import RunnerOptions
 from sync.engine.retry import backoff
 from sync.engine.transfer import JobState
 from sync.errors import Draining, JobTimedOut, SyncError, Verdict
-from sync.model import Outcome
+from sync.messages import encode_batch, is_batch
+from sync.model import Outcome, TransferJob
 from sync.ports import Clock, Delivery, JobQueue, TransferObserver
 
 _LONGEST_DELAY: Final = 900.0
@@ -47,6 +48,7 @@ class Ending(NamedTuple):
 
     error: SyncError | None
     state: JobState
+    job: TransferJob
 
 
 class Settler:
@@ -107,7 +109,7 @@ class Settler:
         worst = (again or failed)[0]
         assert worst.error is not None
         if not again or self._worn_out(delivery, worst.error):
-            await self.bury(delivery, worst.error)
+            await self.bury(_rest_of(delivery, endings, failed), worst.error, _reasons(failed))
         else:
             self._list_failure(delivery, worst.error)
             await self.give_back(delivery, self._delay(delivery, failed))
@@ -146,11 +148,11 @@ class Settler:
         except SyncError as error:
             self._observer.event("not-given-back", {"error": str(error)})
 
-    async def bury(self, delivery: Delivery, error: SyncError) -> None:
+    async def bury(self, delivery: Delivery, error: SyncError, reason: str = "") -> None:
         """Hand over to the dead-letter queue; only then may the message go."""
         code = type(error).__name__
         try:
-            handed_over = await self._queue.dead_letter(delivery, str(error), code)
+            handed_over = await self._queue.dead_letter(delivery, reason or str(error), code)
         except SyncError as refusal:
             self._observer.event("not-dead-lettered", {"error": str(refusal)})
             handed_over = False
@@ -177,3 +179,17 @@ class Settler:
             return
         if len(self._report.failing) < _FAILURES_LISTED:
             self._report.failing[delivery.message_id] = str(error)
+
+
+def _rest_of(delivery: Delivery, endings: Sequence[Ending], failed: Sequence[Ending]) -> Delivery:
+    """Of a batch of keys the message with those that failed; every other message as it is."""
+    jobs = [ending.job for ending in failed]
+    if len(jobs) == len(endings) or not all(map(is_batch, jobs)):
+        return delivery
+    return delivery._replace(body=encode_batch(jobs))
+
+
+def _reasons(failed: Sequence[Ending]) -> str:
+    if len(failed) == 1:
+        return ""
+    return f"{len(failed)} keys: " + "; ".join(str(ending.error) for ending in failed)

@@ -37,6 +37,8 @@ def copy_single(
         async with context.slots:
             try:
                 async with context.source.open(first) as read:
+                    if context.window is not None:
+                        context.window.check(first, read.meta)
                     if read.meta.size > context.most_at_once:
                         return read.meta
                     return await _relay(context, job, state, read, buffered=buffered)

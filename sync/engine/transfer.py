@@ -6,7 +6,7 @@ import asyncio
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass, field
 from functools import lru_cache
-from typing import NamedTuple
+from typing import TYPE_CHECKING, NamedTuple
 
 from sync.checksums import BytesStream, DigestingStream
 from sync.engine.budget import Budget
@@ -15,6 +15,7 @@ from sync.engine.options import CopyOptions
 from sync.engine.planner import most_at_once
 from sync.engine.retry import Retry
 from sync.engine.versioning import VersionPolicy
+from sync.engine.window import Window
 from sync.errors import (
     IntegrityError,
     KeyNotAllowed,
@@ -32,7 +33,17 @@ from sync.model import (
     TransferJob,
     WriteReceipt,
 )
-from sync.ports import Clock, DestinationStore, JobLedger, SourceStore, TransferObserver
+from sync.ports import (
+    Clock,
+    CopyingStore,
+    DestinationStore,
+    JobLedger,
+    SourceStore,
+    TransferObserver,
+)
+
+if TYPE_CHECKING:
+    from sync.engine.closer_look import ComparableStore
 
 _BUFFERED_AT_ONCE = 2
 
@@ -89,9 +100,19 @@ class Proof:
 
 
 @dataclass(frozen=True, slots=True)
+class Sides:
+    """The stores once more, as those modes need them that do more than relay."""
+
+    source: ComparableStore
+    destination: ComparableStore
+    copies: CopyingStore
+
+
+@dataclass(frozen=True, slots=True)
 class Context:
     """Everything a writer needs; made once per worker. ``slots`` is the budget of relays;
-    ``most_at_once`` the size up to which an object is written with one PUT.
+    ``most_at_once`` the size up to which an object is written with one PUT; ``window`` which
+    objects are wanted by their time, None for all; ``sides`` may be None with the default mode.
     """
 
     source: SourceStore
@@ -101,11 +122,13 @@ class Context:
     observer: TransferObserver
     clock: Clock
     slots: Budget
+    sides: Sides | None = None
     retry: Retry = field(init=False)
     policy: VersionPolicy = field(init=False)
     buffers: asyncio.Semaphore = field(init=False)
     proof: Proof = field(default_factory=Proof)
     most_at_once: int = field(init=False)
+    window: Window | None = field(init=False)
     _class_to_write: Callable[[str], str] = field(init=False, repr=False)
 
     def __post_init__(self) -> None:
@@ -123,6 +146,8 @@ class Context:
         object.__setattr__(self, "buffers", asyncio.Semaphore(_BUFFERED_AT_ONCE))
         at_once = most_at_once(options.threshold, self.destination.dialect)
         object.__setattr__(self, "most_at_once", at_once)
+        window = Window(options.modified_since, options.not_modified_since)
+        object.__setattr__(self, "window", window if window != (None, None) else None)
         object.__setattr__(self, "_class_to_write", lru_cache(64)(options.storage_class))
 
     @property

@@ -4,7 +4,7 @@ Pure: no I/O, no SDK, no clock. Every shape that is read, and the two that are w
 described with examples in ``docs/messages.md``.
 """
 
-from sync.messages.bodies import encode_batch, encode_job
+from sync.messages.bodies import encode_batch, encode_job, is_batch
 from sync.messages.decoding import decode, decode_records
 from sync.messages.records import (
     Decoded,
@@ -24,4 +24,5 @@ __all__ = [
     "destination_key",
     "encode_batch",
     "encode_job",
+    "is_batch",
 ]

@@ -82,6 +82,11 @@ def _batch_entry(job: TransferJob) -> dict[str, str | int]:
     return entry
 
 
+def is_batch(job: TransferJob) -> bool:
+    """True where the job came in a batch body, and can be sent on in another."""
+    return job.event_name == _BATCH_EVENT
+
+
 def _refuse_delete(job: TransferJob) -> None:
     if job.kind is not JobKind.COPY:
         raise ValueError(f"only copies can be sent as a job, not {job.kind}")

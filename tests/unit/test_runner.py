@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import json
 from dataclasses import replace
 from itertools import pairwise
 from typing import Any
@@ -10,12 +11,13 @@ from typing import Any
 import pytest
 
 from support import virtual
-from support.simulation import TARGET, Worker, World, event, source, target
+from support.simulation import SOURCE, TARGET, Worker, World, event, source, target
 from sync.adapters.memory import MEMORY_DIALECT, MemoryLedger
 from sync.engine.breaker import State
 from sync.engine.options import CopyOptions, RunnerOptions
 from sync.engine.settling import RunReport
 from sync.errors import AccessDenied, SyncError, Throttled, TransientStoreError
+from sync.messages import DestinationRule, decode
 from sync.model import ObjectRef, Outcome
 
 CREATED = "ObjectCreated:Put"
@@ -531,3 +533,53 @@ def spy_on_receives(w: World) -> list[int]:
 
     w.queue.receive = spied  # type: ignore[method-assign]
     return takes
+
+
+def test_of_a_batch_of_keys_only_those_that_failed_go_to_the_dead_letter_queue() -> None:
+    async def main() -> None:
+        w = world()
+        keys = ["good", "folder/%2E", "line%0Abreak", "cr%0Dreturn"]
+        for key in ("good", "folder/."):
+            w.source.store(source(key), b"x")
+        w.target._dialect = replace(w.target.dialect, key_fault=_no_line_ends)
+        entries = [{"source_key": key, "target_key": key, "size": 1} for key in keys]
+        body = {"source_bucket": SOURCE, "target_bucket": TARGET, "keys": entries}
+        w.queue.send(json.dumps(body))
+        report = await finish(w.worker())
+        ((rest, reason, code),) = w.queue.buried
+        assert code == "KeyNotAllowed"
+        assert reason.startswith("2 keys: ")
+        assert "line" in reason
+        assert "cr" in reason
+        left = [job.source.key for job in decode(rest, DestinationRule("elsewhere")).jobs]
+        assert left == ["line\nbreak", "cr\rreturn"]
+        assert {job.destination.bucket for job in decode(rest, DestinationRule("")).jobs} == {
+            TARGET
+        }
+        assert not w.queue.messages
+        assert report.outcomes == {Outcome.COPIED: 2, Outcome.DEAD_LETTERED: 1}
+
+    virtual.run(main())
+
+
+def _no_line_ends(key: str) -> str | None:
+    return "it breaks lines" if {"\n", "\r"} & set(key) else None
+
+
+def test_an_event_with_several_records_is_handed_over_whole() -> None:
+    async def main() -> None:
+        w = world()
+        w.target._dialect = replace(w.target.dialect, key_fault=_no_line_ends)
+        w.source.store(source("good"), b"x")
+        records = [
+            json.loads(event(CREATED, key, size=1))["Records"][0]
+            for key in ("good", "a\nb", "c\nd")
+        ]
+        body = json.dumps({"Records": records})
+        w.queue.send(body)
+        await finish(w.worker())
+        ((rest, reason, _code),) = w.queue.buried
+        assert rest == body
+        assert "2 keys" in reason
+
+    virtual.run(main())
