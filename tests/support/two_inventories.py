@@ -164,7 +164,7 @@ def _base64(digest: str) -> str:
     return base64.b64encode(bytes.fromhex(digest)).decode()
 
 
-def _shape(kind: Kind, form: Format, path: Path, columns: Sequence[str], **options: bool) -> Shape:
+def _shape(kind: Kind, form: Format, path: Path, columns: Sequence[str], **options: Any) -> Shape:
     return Shape(kind=kind, format=form, files=(str(path),), columns=tuple(columns), **options)
 
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import itertools
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
 
 import pytest
@@ -90,7 +90,7 @@ _COMPARISONS = st.builds(
     snapshot=st.sampled_from([None, NOON - 1, NOON, NOON + 60, NOON + 3600]),
     archived_too=st.booleans(),
 )
-_WRITERS = {
+_WRITERS: dict[str, tuple[Kind, Callable[[Path, Sequence[Entry]], list[Shape]]]] = {
     "S3 CSV": (Kind.S3, s3_csv),
     "S3 CSV, %20": (Kind.S3, lambda path, rows: s3_csv(path, rows, encode=percent)),
     "S3 Parquet": (Kind.S3, lambda path, rows: s3_columnar(path, rows, Format.PARQUET)),

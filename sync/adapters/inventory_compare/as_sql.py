@@ -13,7 +13,7 @@ from sync.adapters.inventory import canonical as canonical_name
 from sync.adapters.inventory_compare.canonical import canonical
 from sync.adapters.inventory_compare.expression import Comparison, compare, report
 from sync.adapters.inventory_compare.functions import BIGQUERY
-from sync.adapters.inventory_compare.inputs import Column, table_of
+from sync.adapters.inventory_compare.inputs import Column, table_in
 from sync.errors import ConfigError
 
 # Without the columns of an inventory of all versions; those a table must have are known then.
@@ -22,6 +22,7 @@ S3_COLUMNS: Final = (
     "encryption_status"
 )
 GCS_COLUMNS: Final = "name, size, timeCreated, timeDeleted, md5Hash"
+_PARTS: Final = (2, 3)
 _KINDS: Final = {
     "size": Column.NUMBER,
     "is_latest": Column.FLAG,
@@ -56,5 +57,7 @@ def _loaded(name: str, columns: Sequence[str]) -> Table:
     if unknown:
         raise ConfigError(f"{name}: no such field of an inventory: {', '.join(unknown)}")
     kinds = {column: _KINDS.get(canonical_name(column), Column.TEXT) for column in columns}
-    table = table_of(name, kinds)
-    return canonical(table, Kind.PLAIN, BIGQUERY)
+    place = name.split(".")
+    if len(place) not in _PARTS or not all(place):
+        raise ConfigError(f"{name!r} is no table: project.dataset.table, or dataset.table")
+    return canonical(table_in(place, kinds), Kind.PLAIN, BIGQUERY)

@@ -34,6 +34,14 @@ def table_of(name: str, columns: Mapping[str, Column]) -> Table:
     return ibis.table({column: str(kind) for column, kind in columns.items()}, name=name)
 
 
+def table_in(place: Sequence[str], columns: Mapping[str, Column]) -> Table:
+    """A table by its name and what that is in: dataset, or project and dataset."""
+    *within, name = place
+    kinds = {column: str(kind) for column, kind in columns.items()}
+    catalog = within[0] if len(within) > 1 else None
+    return ibis.table(kinds, name=name, database=within[-1], catalog=catalog)
+
+
 def united(tables: Iterable[Table]) -> Table:
     """All rows of all tables."""
     return reduce(lambda one, other: one.union(other), tables)
