@@ -13,7 +13,7 @@ from typing import IO, Any, Final, NamedTuple, Self
 from sync.engine.compare import Difference, Finding
 from sync.model import ListedObject
 
-IN_MEMORY: Final = 20_000
+IN_MEMORY: Final = 10_000
 
 
 class Waiting(NamedTuple):

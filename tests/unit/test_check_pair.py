@@ -373,6 +373,20 @@ def test_what_is_deleted_before_it_is_read_is_told_as_what_it_became(
     assert result.pairs[0].settled == 1
 
 
+def test_what_has_grown_when_it_is_read_is_told_as_of_another_size(
+    scene: Scene, tmp_path: Path
+) -> None:
+    scene.put("x", b"1")
+
+    async def grow(operation: str, ref: ObjectRef) -> None:
+        if operation == "get":
+            scene.put_copy("x", b"22")
+
+    scene.source.interfere = grow
+    scene.check(tmp_path, depth=READ)
+    assert scene.told() == {"x": "size"}
+
+
 def test_what_becomes_a_difference_that_is_left_out_is_left_out(
     scene: Scene, tmp_path: Path
 ) -> None:
