@@ -10,7 +10,7 @@ from __future__ import annotations
 import base64
 import calendar
 import math
-import time
+import re
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, replace
 from enum import StrEnum
@@ -18,7 +18,11 @@ from typing import Any, Final
 
 from sync.adapters.ledger_rows import Attribute, LedgerRow, read_row, unpack_parts
 
-_ASCTIME: Final = "%a %b %d %H:%M:%S %Y"
+# ``Sat Nov 21 13:34:26 2020``: every row has one, and strptime is slow.
+_ASCTIME: Final = re.compile(
+    r"[A-Z][a-z]{2} ([A-Z][a-z]{2}) {1,2}(\d{1,2}) (\d\d):(\d\d):(\d\d) (\d{4})", re.ASCII
+)
+_MONTHS: Final = "JanFebMarAprMayJunJulAugSepOctNovDec"
 _ENDED_BADLY: Final = frozenset({"ERR", "TIMEOUT", "QUIT", "TIMEOUT_or_MaxRetry"})
 _WHOLE: Final = 100
 # Left out are the checksums of parts, which make up most of an unfinished upload's row.
@@ -82,7 +86,8 @@ def read_entry(item: Mapping[str, Attribute]) -> LedgerEntry:
     started = max([row.first_time, _number(item, "thisRoundStart"), *starts], default=0.0)
     first = row.first_time or min(_times(item, "firstTime_f"), default=0.0) or started
     ended = row.end_time or max(_times(item, "endTime_f"), default=0.0)
-    row = replace(row, first_time=first, end_time=ended)
+    if (first, ended) != (row.first_time, row.end_time):
+        row = replace(row, first_time=first, end_time=ended)
     return LedgerEntry(row=row, state=_state(row, started), started=started or first)
 
 
@@ -140,9 +145,17 @@ def _number(item: Mapping[str, Attribute], name: str) -> float:
 
 def _times(item: Mapping[str, Attribute], name: str) -> Iterator[float]:
     """Times that stand there as text, as one or as a set of them."""
-    attribute = item.get(name, {})
-    for text in (*attribute.get("SS", ()), attribute.get("S", "")):
-        try:
-            yield float(calendar.timegm(time.strptime(text, _ASCTIME)))
-        except (TypeError, ValueError):
-            continue
+    attribute = item.get(name)
+    if attribute:
+        for text in (*attribute.get("SS", ()), attribute.get("S", "")):
+            if found := _ASCTIME.fullmatch(text):
+                yield _time(*found.groups())
+
+
+def _time(month: str, *numbers: str) -> float:
+    day, hour, minute, second, year = map(int, numbers)
+    try:
+        at = _MONTHS.index(month) // 3 + 1
+        return float(calendar.timegm((year, at, day, hour, minute, second)))
+    except ValueError:
+        return 0.0

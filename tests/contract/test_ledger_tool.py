@@ -42,8 +42,9 @@ def aws() -> Iterator[MotoAws]:
 @pytest.fixture(scope="module")
 def table(aws: MotoAws) -> str:
     name = make_table(aws)
+    dynamodb = aws.dynamodb
     for row in _rows():
-        aws.dynamodb.put_item(TableName=name, Item=row)
+        dynamodb.put_item(TableName=name, Item=row)
     return name
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from typing import Any
 
 import pytest
@@ -112,6 +113,19 @@ def test_numbers_come_before_texts_and_the_latest_start_counts() -> None:
     )
     assert (entry.row.first_time, entry.started) == (NOON, NOON + 600)
     assert entry.row.end_time == NOON + 900
+
+
+@given(st.integers(0, 4_000_000_000))
+def test_texts_are_read_as_they_were_written(at: int) -> None:
+    entry = read_entry({"Key": s("b/k"), "startTime_f": ss(time.asctime(time.gmtime(at)))})
+    assert entry.started == at
+
+
+@pytest.mark.parametrize(
+    "text", ["", "Sun Sep 99 99:99:99 0000", "Sun Foo 13 12:26:40 2020", "2020-09-13T12:26:40Z"]
+)
+def test_other_texts_are_no_times(text: str) -> None:
+    assert read_entry({"Key": s("b/k"), "startTime_f": ss(text)}).started == 0.0
 
 
 def test_every_attribute_is_shown_plainly() -> None:
