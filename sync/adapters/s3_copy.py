@@ -16,7 +16,7 @@ from sync.adapters.s3_errors import translate
 from sync.adapters.s3_headers import content_md5_header, stored_checksums, write_headers
 from sync.adapters.s3_session import Call, S3Session
 from sync.adapters.s3_xml import XmlFault, expected, parse_error, text_of, unquoted
-from sync.errors import AccessDenied, KeyNotAllowed, OutcomeUnknown
+from sync.errors import AccessDenied, CredentialsRejected, KeyNotAllowed, OutcomeUnknown
 from sync.model import ObjectHeaders, ObjectRef, Upload, WriteReceipt
 from sync.wire.client import Reply
 from sync.wire.request import Timeouts
@@ -113,6 +113,8 @@ class S3Copies:
     async def _copied(self, call: Call, root: str) -> WriteReceipt:
         try:
             reply = await self._session.send(call)
+        except CredentialsRejected:
+            raise
         except AccessDenied as error:
             raise _with_hint(error) from error
         if parse_error(reply.body):
@@ -143,7 +145,7 @@ def _with_hint(error: AccessDenied) -> AccessDenied:
         " (TransferMode = copy asks with the destination's keys, which must be allowed to read "
         "the source bucket: allow it, or set TransferMode = downup)"
     )
-    return type(error)(
+    return AccessDenied(
         f"{error}{hint}",
         operation=error.operation,
         status=error.status,
