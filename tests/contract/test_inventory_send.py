@@ -217,7 +217,10 @@ def test_a_second_run_goes_on_where_the_limit_was(
     environ = environment(moto_server, queue, tmp_path)
     code, said = run(path, "--limit", "3", environ=environ)
     assert (code, said["limited"], queue.keys()) == (0, True, ["k0", "k1", "k2"])
-    assert len(list(tmp_path.glob("inventory-*.state"))) == 1
+    (state,) = tmp_path.glob("inventory-*.state")
+    before = state.read_bytes()
+    assert run(path, "--dry-run", environ=environ)[1]["sent"] == 5
+    assert state.read_bytes() == before
     # Another destination is another run: the state is not taken for it.
     assert run(path, "--destination-bucket", "other", environ=environ)[0] == 2
     code, said = run(path, environ=environ)
