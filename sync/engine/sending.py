@@ -50,23 +50,25 @@ class JobSender:
 
     async def add(self, job: TransferJob) -> None:
         """Send the job, now or together with the next ones."""
-        self._waiting.append(job)
-        if len(self._waiting) >= self._keys * _ENTRIES:
-            jobs, self._waiting = self._waiting, []
-            await self._room.acquire()  # no more is taken than can be sent
-            task = asyncio.create_task(self._send(jobs))
-            self._sending.add(task)
-            task.add_done_callback(self._sending.discard)
         self._raise()
+        self._waiting.append(job)
+        while len(self._waiting) >= self._keys * _ENTRIES:
+            await self._begin(self._keys * _ENTRIES)
 
     async def flush(self) -> None:
         """Send what is waiting, and return when all that was added before is in a queue."""
-        jobs, self._waiting = self._waiting, []
-        if jobs:
-            await self._room.acquire()
-            await self._send(jobs)
+        self._raise()
+        await self._begin(len(self._waiting))
         await asyncio.gather(*self._sending)
         self._raise()
+
+    async def _begin(self, count: int) -> None:
+        """Begin to send the first ``count`` jobs; cancelled before, none is lost."""
+        await self._room.acquire()  # no more is taken than can be sent
+        jobs, self._waiting = self._waiting[:count], self._waiting[count:]
+        task = asyncio.create_task(self._send(jobs))
+        self._sending.add(task)
+        task.add_done_callback(self._sending.discard)
 
     def _raise(self) -> None:
         if self._failure is not None:
@@ -75,7 +77,7 @@ class JobSender:
     async def _send(self, jobs: Sequence[TransferJob]) -> None:
         try:
             bodies = self._bodies(jobs)
-            unsent = set(await self._choose(self._queues).send(bodies))
+            unsent = set(await self._choose(self._queues).send(bodies)) if bodies else set()
             for body, carried in bodies.items():
                 if body not in unsent:
                     self._count(carried)
