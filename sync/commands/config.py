@@ -1,4 +1,4 @@
-"""``3gsync config``: check or show the configuration."""
+"""``3gsync config``: check, show or import the configuration."""
 
 from __future__ import annotations
 
@@ -6,6 +6,7 @@ import argparse
 from collections.abc import Mapping
 from pathlib import Path
 
+from sync.commands import config_import
 from sync.config import load, show
 from sync.config_check import check
 
@@ -28,6 +29,9 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     showing = actions.add_parser("show", help="print the effective settings, without secrets")
     _config_file(showing)
     showing.set_defaults(action=_show)
+    importing = actions.add_parser("import", help="make a config.ini of an earlier tool's file")
+    config_import.add_arguments(importing)
+    importing.set_defaults(action=config_import.run)
 
 
 def run(arguments: argparse.Namespace, environ: Mapping[str, str]) -> int:

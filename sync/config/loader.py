@@ -31,7 +31,7 @@ def load(path: Path | None, environ: Mapping[str, str]) -> Settings:
     """
     found = path or find(environ)
     parsed = parse(_read(found), str(found)) if found else Parsed()
-    notes = list(_adapt_old_file(parsed.given))
+    notes = list(adapt_old_file(parsed.given))
     given = parsed.given | _overrides(environ, parsed.faults)
     if found is None:
         notes.append("no config.ini found: the defaults hold")
@@ -79,7 +79,7 @@ def _overrides(environ: Mapping[str, str], faults: list[str]) -> dict[str, Given
     return given
 
 
-def _adapt_old_file(given: dict[str, Given]) -> Iterator[str]:
+def adapt_old_file(given: dict[str, Given]) -> Iterator[str]:
     """Fill in what a cluster configuration leaves out, as its programs understood it."""
     mark = given.get("LocalProfileMode")
     if mark is None:
