@@ -111,6 +111,13 @@ def test_the_page_is_well_formed_and_loads_nothing() -> None:
     assert "source-b/{{ 7*7 }}" in objects
 
 
+def test_what_the_operator_wrote_is_escaped_and_options_are_not_broken() -> None:
+    text = page(result(entry("a", "unverified"), sample=0.5, seed="<img src=x>--read"))
+    parsed = Strict.read(text)
+    assert parsed.counts["img"] == 0
+    assert "<code>--allow-unverified</code>" in text
+
+
 @settings(max_examples=60, deadline=None)
 @given(key=st.text(st.characters(), min_size=1, max_size=30))
 def test_any_key_passes_through_the_page_and_the_terminal(key: str) -> None:
