@@ -6,6 +6,7 @@ import json
 from collections.abc import Callable
 from datetime import UTC, datetime, timedelta
 
+from support.moto_aws import MotoAws
 from support.rig import MIB, Rig, noise
 
 RigMaker = Callable[..., Rig]
@@ -17,12 +18,15 @@ def batch(rig: Rig, *keys: str) -> str:
     return json.dumps(body | {"keys": entries})
 
 
-def test_check_sends_what_differs_to_the_dead_letter_queue_with_the_reasons(rig: Rig) -> None:
+def test_check_sends_what_differs_to_the_dead_letter_queue_with_the_reasons(
+    rig: Rig, aws: MotoAws
+) -> None:
     for key in ("equal", "bytes", "type", "missing", "large"):
         content = noise(7 * MIB) if key == "large" else b"content"
         rig.source.put(key, content, ContentType="text/plain", Metadata={"colour": "blue"})
     rig.queue.send(batch(rig, "equal", "bytes", "type", "large"))
     rig.until_empty()
+    rows = aws.dynamodb.scan(TableName=rig.table)["Items"]
     rig.target.put("bytes", b"CONTENT", ContentType="text/plain", Metadata={"colour": "blue"})
     rig.target.put("type", b"content", ContentType="text/html", Metadata={"colour": "blue"})
     rig.queue.send(batch(rig, "equal", "bytes", "type", "missing", "large"))
@@ -36,6 +40,7 @@ def test_check_sends_what_differs_to_the_dead_letter_queue_with_the_reasons(rig:
     assert worker.summary["outcomes"] == {"skipped": 2, "dead-lettered": 1}
     assert rig.target.content("bytes") == b"CONTENT"
     assert rig.target.get("missing") is None
+    assert aws.dynamodb.scan(TableName=rig.table)["Items"] == rows
 
 
 def test_verify_leaves_out_what_is_equal(rig: Rig) -> None:

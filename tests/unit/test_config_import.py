@@ -152,10 +152,7 @@ def test_the_s3_tools_file(run: Run) -> None:
         ),
         "no counterpart: migration.tmp_dir",
         "no counterpart: sqs.visibility_timeout",
-        (
-            "no counterpart: sqs.message_retention_period: it belongs to the queues: 3gsync queue init "
-            "--retention 1209600"
-        ),
+        "the queues: 3gsync queue init --retention 1209600",
         "no counterpart: aws.inventory.profile_name",
         "no counterpart: other",
         "to do: set Des_bucket_default",

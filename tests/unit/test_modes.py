@@ -605,6 +605,29 @@ def test_the_time_counts_that_the_read_itself_tells() -> None:
     run(main())
 
 
+def test_the_time_counts_that_the_last_look_tells() -> None:
+    async def main() -> None:
+        bench, heads = Bench(not_modified_since=NOW + 10), list[str]()
+        bench.put(BIG)
+
+        async def changing(operation: str, _ref: ObjectRef) -> None:
+            heads.append(operation)
+            if heads == ["head"]:
+                bench.source.remove(source("k"))
+            elif operation == "get":
+                bench.put(BIG)
+            elif operation == "head":
+                await bench.context.clock.sleep(60)
+                bench.put(BIG[::-1])
+
+        bench.source.interfere = changing
+        assert (await bench.do()).outcome is Outcome.SKIPPED
+        assert heads == ["head", "get", "head"]
+        assert bench.wrote() == []
+
+    run(main())
+
+
 def test_an_object_without_a_time_is_never_left_out() -> None:
     async def main() -> None:
         bench = Bench(modified_since=NOW + 1)
