@@ -183,7 +183,7 @@ async def _engine(
     with _folder(arguments.work_directory) as folder:
         if arguments.engine == "spark":
             spark = _spark()
-            found = {name: await named_shapes(side) for name, side in sides.items()}
+            found = {name: await named_shapes(side, folder) for name, side in sides.items()}
             yield spark, _tables(spark, found, sides)
             return
         found = {name: await shapes_of(side, folder) for name, side in sides.items()}

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
 import pytest
 
+from support import inventories
 from support.spark import spark_session
 from support.two_inventories import (
     HOSTILE,
@@ -27,6 +29,7 @@ from support.two_inventories import (
 from sync.adapters.inventory import Format, Kind
 from sync.adapters.inventory_compare import Comparison, DuckDb, Shape, compare, report
 from sync.adapters.inventory_compare.on_spark import Spark
+from sync.cli import main
 from sync.errors import IntegrityError
 
 _ONE, _TWO = "0" * 31 + "1", "0" * 31 + "2"
@@ -131,3 +134,21 @@ def test_fewer_rows_than_the_manifest_says_are_refused(spark: Spark, tmp_path: P
     right = gcs_csv(tmp_path / "d.csv", [Entry("a"), Entry("b")])
     with pytest.raises(IntegrityError, match="speaks of 3 rows, its files have 2"):
         spark.table("short", right, records=3)
+
+
+@pytest.mark.usefixtures("spark")
+@pytest.mark.parametrize("kind", ["CSV", "ORC"])
+def test_the_verb_on_spark(
+    kind: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """It takes the session that is there, and the files where they are."""
+    items = [inventories.Item("a b+c/ü"), inventories.Item("gone")]
+    one = inventories.s3_inventory(kind, items[:1], items[1:]).write(tmp_path / "one")
+    rows = [inventories.gcs_row("a b+c/ü", b"", crc32c=0) | {"size": 1}]
+    report_ = inventories.gcs_report({"0.csv": inventories.gcs_csv(rows)}, 1)
+    two = report_.write(tmp_path / "two")
+    monkeypatch.chdir(tmp_path)
+    options = ("--engine", "spark", "--config", "/dev/null", "--output", "-")
+    assert main(["inventory", "compare", str(one), str(two), *options]) == 3
+    out = capsys.readouterr().out
+    assert [json.loads(line)["key"] for line in out.splitlines()] == ["gone"]

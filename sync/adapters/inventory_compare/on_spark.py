@@ -68,7 +68,7 @@ class Spark:
         if shape.format is Format.PARQUET:
             return reader.option("mergeSchema", "true").parquet(*shape.files)
         if shape.format is Format.ORC:
-            return reader.option("mergeSchema", "true").orc(*shape.files)
+            return reader.option("mergeSchema", "true").orc(list(shape.files))
         names = csv_names(shape.columns)
         return (
             reader.schema(", ".join(f"{_name(name)} string" for name in names))

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import csv
 import gzip
+import hashlib
 import zlib
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
@@ -61,17 +62,28 @@ async def shapes_of(inventory: Inventory, folder: Path) -> list[Shape]:
             task.cancel()
 
 
-async def named_shapes(inventory: Inventory) -> list[Shape]:
-    """As shapes_of, for an engine that reads the files where they are; none is verified.
+async def named_shapes(inventory: Inventory, folder: Path) -> list[Shape]:
+    """As shapes_of, for Spark, which reads the files where they are; none is verified.
 
-    ConfigError where a CSV file's manifest does not say its columns and header.
+    Those on this machine get names in ``folder`` that Hadoop takes: it refuses the ``:`` in the
+    names of Google's reports, passes over names that begin with ``_``, and tells compression
+    by the ending. ConfigError where a CSV file's manifest does not say its columns and header.
     """
     folders: dict[Place, Folder] = {}
     found = []
     for file in inventory.files:
         place = await _where(file, inventory, folders)
-        found.append(_named(inventory.kind, file, place))
+        local = _linked(place, folder) if place.local else None
+        found.append(_named(inventory.kind, file, place, local))
     return _merged(found)
+
+
+def _linked(place: Place, folder: Path) -> Path:
+    path = Path(place.path)
+    name = hashlib.md5(place.path.encode(), usedforsecurity=False).hexdigest()
+    link = folder / (f"{name}.gz" if _is_gzip(path) else name)
+    link.symlink_to(path)
+    return link
 
 
 async def _where(file: DataFile, inventory: Inventory, folders: dict[Place, Folder]) -> Place:
@@ -83,9 +95,9 @@ async def _where(file: DataFile, inventory: Inventory, folders: dict[Place, Fold
     raise NotFound(f"{file.name} is not there: looked at {', '.join(map(str, file.places))}")
 
 
-def _named(kind: Kind, file: DataFile, place: Place) -> Shape:
-    if file.format is Format.CSV and place.local:
-        return _csv_shape(kind, file, Path(place.path))
+def _named(kind: Kind, file: DataFile, place: Place, local: Path | None) -> Shape:
+    if file.format is Format.CSV and local is not None:
+        return _csv_shape(kind, file, local)
     style = file.style
     if file.format is Format.CSV and (style.header is None or not file.columns):
         raise ConfigError(f"{place}: its manifest does not say which columns it has")
@@ -93,7 +105,7 @@ def _named(kind: Kind, file: DataFile, place: Place) -> Shape:
         kind=kind,
         format=file.format,
         # Hadoop's connector has a scheme of its own.
-        files=(str(place).replace("s3://", "s3a://", 1),),
+        files=(str(local or place).replace("s3://", "s3a://", 1),),
         columns=file.columns,
         header=bool(style.header),
         delimiter=style.delimiter,
