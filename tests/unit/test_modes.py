@@ -23,6 +23,7 @@ from sync.engine.transfer import Context, JobState
 from sync.errors import (
     AccessDenied,
     IntegrityError,
+    NoSuchBucket,
     OutcomeUnknown,
     SourceChanged,
     SyncError,
@@ -214,6 +215,23 @@ def test_a_copy_that_shows_other_bytes_is_made_again_and_never_believed(size: in
         with pytest.raises(IntegrityError):
             await bench.do()
         assert len([name for name in bench.wrote() if name in {"copy", "complete"}]) == 2
+
+    run(main())
+
+
+@pytest.mark.parametrize("size", [5, len(BIG)])
+def test_a_bucket_that_is_not_there_is_no_object_that_is_gone(size: int) -> None:
+    async def main() -> None:
+        bench = Bench(Mode.COPY)
+        bench.put(BIG[:size])
+
+        async def refuse(operation: str, _ref: ObjectRef) -> None:
+            if operation in {"copy", "copy-part"}:
+                raise NoSuchBucket("no such bucket")
+
+        bench.target.interfere = refuse
+        with pytest.raises(NoSuchBucket):
+            await bench.do()
 
     run(main())
 
@@ -424,6 +442,22 @@ def test_a_check_of_a_deleted_object(deletes: bool, there: bool) -> None:
         else:
             assert (await bench.do(kind=JobKind.DELETE)).outcome is Outcome.GONE
         assert bench.wrote() == []
+
+    run(main())
+
+
+def test_a_copy_that_vanishes_during_the_check_is_missing() -> None:
+    async def main() -> None:
+        bench = Bench(Mode.CHECK, copy_tags=True)
+        bench.put(b"hello", copied=True)
+
+        async def vanish(operation: str, _ref: ObjectRef) -> None:
+            if operation == "tagging":
+                bench.target.remove(target("k"))
+
+        bench.target.interfere = vanish
+        with pytest.raises(Different, match="missing"):
+            await bench.do()
 
     run(main())
 

@@ -317,6 +317,21 @@ def test_receives_that_do_not_wait_let_the_polls_under_way_go_on() -> None:
     virtual.run(main())
 
 
+def test_a_receive_that_does_not_wait_leaves_long_polls_alone_and_others_their_turn() -> None:
+    async def main() -> None:
+        bench, loop, turns = Bench(), asyncio.get_running_loop(), list[str]()
+        waiting = asyncio.create_task(bench.receive())
+        await asyncio.sleep(1)
+        began = loop.time()
+        loop.call_soon(turns.append, "mine")
+        assert await bench.receive(wait=0.0) == []
+        assert (loop.time(), turns) == (began, ["mine"])
+        assert await waiting == []
+        await bench.all.close()
+
+    virtual.run(main())
+
+
 def test_a_drained_worker_gives_back_what_a_poll_brought_too_late() -> None:
     async def main() -> None:
         options = RunnerOptions(in_flight=20, receivers=4, lease=600.0, drain=25.0)
