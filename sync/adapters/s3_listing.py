@@ -10,15 +10,15 @@ from xml.etree.ElementTree import Element
 from sync.adapters.listing_page import parse_page
 from sync.adapters.s3_session import Call, S3Session
 from sync.adapters.s3_xml import (
+    KeyDecoder,
     XmlFault,
     children,
     expected,
     key_decoder,
+    listed,
     local,
     text_of,
-    timestamp,
     truncated,
-    unquoted,
 )
 from sync.errors import TransientStoreError
 from sync.model import ListedObject
@@ -81,8 +81,9 @@ class VersionLister:
     on with, URL-encoded and joined by ``&``.
     """
 
-    def __init__(self, session: S3Session) -> None:
+    def __init__(self, session: S3Session, *, page: int = _PAGE) -> None:
         self._session = session
+        self._versions = str(page)
 
     async def list_page(
         self,
@@ -95,11 +96,18 @@ class VersionLister:
     ) -> ListingPage:
         """As any lister. ``limit`` only bounds what is given back."""
         markers = _markers(token) if token else ((after, "") if after else None)
+        if markers is not None and not markers[1]:
+            after = max(after, markers[0])  # Ceph begins with the marker's key, S3 behind it
         while True:
             page = await self._page(bucket, prefix, markers)
             entries = [entry for entry in page.entries if entry.key > after]
             if entries or page.markers is None:
                 break
+            if page.markers == markers:
+                raise TransientStoreError(
+                    f"ListObjectVersions {bucket}: the listing does not get on",
+                    operation="ListObjectVersions",
+                )
             markers = page.markers
         if len(entries) > limit:  # asked only to see whether there is anything
             return ListingPage(entries[:limit], _token((entries[limit - 1].key, "")))
@@ -108,7 +116,7 @@ class VersionLister:
     async def _page(
         self, bucket: str, prefix: str, markers: tuple[str, str] | None
     ) -> _VersionsPage:
-        query = [("versions", ""), ("encoding-type", "url"), ("max-keys", str(_PAGE))]
+        query = [("versions", ""), ("encoding-type", "url"), ("max-keys", self._versions)]
         query += [("prefix", prefix)] if prefix else []
         if markers is not None:
             query += [("key-marker", markers[0])]
@@ -132,28 +140,24 @@ def _parse_versions(body: bytes) -> _VersionsPage:
     entries = list(_latest(children(root, "Version"), decode))
     if not truncated(root):
         return _VersionsPage(entries, None)
-    markers = decode(text_of(root, "NextKeyMarker")), text_of(root, "NextVersionIdMarker")
-    if not markers[0]:
+    marker = text_of(root, "NextKeyMarker")
+    if not marker:
         raise XmlFault("a truncated listing without a marker to go on with")
-    return _VersionsPage(entries, markers)
+    # Ceph sends the marker as it is even where it encodes the keys.
+    plain = any(decode(text_of(one, "Key")) == marker for one in _listed_ones(root))
+    key = marker if plain else decode(marker)
+    return _VersionsPage(entries, (key, text_of(root, "NextVersionIdMarker")))
 
 
-def _latest(versions: Iterable[Element], decode: Callable[[str], str]) -> Iterable[ListedObject]:
+def _listed_ones(root: Element) -> Iterable[Element]:
+    return (*children(root, "Version"), *children(root, "DeleteMarker"))
+
+
+def _latest(versions: Iterable[Element], decode: KeyDecoder) -> Iterable[ListedObject]:
     for version in versions:
         found = {local(child): child.text or "" for child in version}
-        if found.get("IsLatest", "").strip().lower() != "true":
-            continue
-        size = found.get("Size", "")
-        if not (size.isascii() and size.isdigit()):
-            raise XmlFault(f"<Size> is not a number: {size[:40]!r}")
-        yield ListedObject(
-            decode(found.get("Key", "")),
-            int(size),
-            unquoted(found.get("ETag", "")),
-            timestamp(found.get("LastModified", "")),
-            found.get("StorageClass") or "STANDARD",
-            found.get("VersionId") or "null",
-        )
+        if found.get("IsLatest", "").strip().lower() == "true":
+            yield listed(found, decode)._replace(version_id=found.get("VersionId") or "null")
 
 
 def parsed(call: Call, parse: Callable[[bytes], _T], body: bytes) -> _T:

@@ -165,7 +165,7 @@ def parse_objects(body: bytes) -> ListingPage:
     decode = key_decoder(root)
     cut = len(root.tag) - len("ListBucketResult")  # every name has the same namespace before it
     entries = tuple(
-        _listed({child.tag[cut:]: child.text or "" for child in item}, decode)
+        listed({child.tag[cut:]: child.text or "" for child in item}, decode)
         for item in children(root, "Contents")
     )
     return ListingPage(entries, _continuation(root))
@@ -190,7 +190,8 @@ def _continuation(root: Element) -> str:
     return token if truncated(root) else ""
 
 
-def _listed(found: Mapping[str, str], decode: _Decoder) -> ListedObject:
+def listed(found: Mapping[str, str], decode: KeyDecoder) -> ListedObject:
+    """An entry of a listing, from the texts of its elements by name."""
     size = found.get("Size", "")
     if not (size.isascii() and size.isdigit() and len(size) <= _SIZE_DIGITS):
         raise XmlFault(f"<Size> is not a number: {size[:40]!r}")
@@ -203,7 +204,7 @@ def _listed(found: Mapping[str, str], decode: _Decoder) -> ListedObject:
     )
 
 
-def _key(found: Mapping[str, str], decode: _Decoder) -> str:
+def _key(found: Mapping[str, str], decode: KeyDecoder) -> str:
     if not found.get("Key"):
         raise XmlFault("an entry without a <Key>")
     try:
@@ -279,19 +280,20 @@ def truncated(root: Element) -> bool:
     return text_of(root, "IsTruncated").strip().lower() == "true"
 
 
-class _Decoder:
+class KeyDecoder:
     """Undoes ``encoding-type=url`` where the store says that it applied it."""
 
     def __init__(self, *, encoded: bool) -> None:
         self.encoded = encoded
 
     def __call__(self, text: str, errors: str = "replace") -> str:
+        """The key as the bucket has it; UnicodeDecodeError with ``errors`` strict."""
         return unquote_plus(text, errors=errors) if self.encoded else text
 
 
-def key_decoder(root: Element) -> _Decoder:
+def key_decoder(root: Element) -> KeyDecoder:
     """What turns the document's keys into the bucket's."""
-    return _Decoder(encoded=text_of(root, "EncodingType") == "url")
+    return KeyDecoder(encoded=text_of(root, "EncodingType") == "url")
 
 
 def concatenated(pages: Sequence[PartsPage]) -> list[UploadedPart]:
