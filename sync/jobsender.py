@@ -29,15 +29,18 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Any, Final
 
+from sync.arguments import whole
+from sync.backfill.arguments import add_pair, add_running, add_selection, named_pair
 from sync.backfill.checkpoint import Checkpoint
+from sync.backfill.logs import set_up_logs
 from sync.backfill.opening import Parts, open_parts
-from sync.backfill.options import JobsenderOptions, moment
+from sync.backfill.options import JobsenderOptions
 from sync.backfill.pair import PairReport, PairRun
 from sync.backfill.pairs import bucket_pairs
 from sync.config import Settings, load
 from sync.errors import ConfigError, NoSuchBucket, SyncError
 from sync.model import BucketPair
-from sync.telemetry.lines import set_up, write
+from sync.telemetry.lines import write
 from sync.worker import loop_factory, rest_the_collector
 
 WELL: Final = 0
@@ -144,27 +147,8 @@ def _tell(report: PairReport) -> None:
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """The jobsender's options."""
     parser.add_argument("--config", type=Path, metavar="FILE", help="configuration file")
-    pairs = parser.add_argument_group("what is compared (default: the bucket list)")
-    pairs.add_argument("--bucket-list", type=Path, metavar="FILE", help="another list (JSON)")
-    pairs.add_argument("--source-bucket", metavar="NAME", default="")
-    pairs.add_argument("--source-prefix", metavar="PREFIX", default="")
-    pairs.add_argument(
-        "--destination-bucket", metavar="NAME", default="", help="default: Des_bucket_default"
-    )
-    pairs.add_argument("--destination-prefix", metavar="PREFIX", help="default: Des_prefix_default")
-    how = parser.add_argument_group("how it is compared (beside the size)")
-    how.add_argument("--etag", action="store_true", help="also by ETag, where both are MD5s")
-    how.add_argument(
-        "--newer", action="store_true", help="also queue what changed after its copy was written"
-    )
-    how.add_argument(
-        "--since", metavar="TIME", type=_moment, help="only objects modified then or later"
-    )
-    how.add_argument("--until", metavar="TIME", type=_moment, help="only objects modified before")
-    how.add_argument(
-        "--include-archived", action="store_true", help="queue GLACIER and DEEP_ARCHIVE too"
-    )
-    how.add_argument("--sort", action="store_true", help="for stores that do not list in key order")
+    add_pair(parser.add_argument_group("what is compared (default: the bucket list)"))
+    add_selection(parser.add_argument_group("how it is compared (beside the size)"))
     what = parser.add_argument_group("what is done")
     what.add_argument("--dry-run", action="store_true", help="count and show, send nothing")
     what.add_argument(
@@ -173,61 +157,28 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     what.add_argument(
         "--delete-extraneous",
         metavar="N",
-        type=_count,
+        type=whole,
         default=0,
         help="delete what only the destination has, if it is N objects at the most",
     )
-    what.add_argument("--keys-per-message", metavar="N", type=_count, default=1, help="default: 1")
-    what.add_argument(
-        "--connections", metavar="N", type=_count, default=8, help="ranges listed at once"
-    )
+    add_running(what)
     what.add_argument(
         "--checkpoint", metavar="FILE", type=Path, help="go on from there after a crash"
     )
     what.add_argument(
         "--backup", metavar="FOLDER", type=Path, help="keep job-list and ignore-records files"
     )
-    what.add_argument(
-        "--progress", metavar="SECONDS", type=_seconds, default=10.0, help="0: no lines of it"
-    )
-    what.add_argument(
-        "--expect", metavar="N", type=_count, default=0, help="source objects, for the time left"
-    )
     parser.add_argument(
         "--json", action="store_true", help="print a summary as one line of JSON at the end"
     )
-
-
-def _moment(text: str) -> float:
-    try:
-        return moment(text)
-    except ConfigError as error:
-        raise argparse.ArgumentTypeError(str(error)) from None
-
-
-def _count(text: str) -> int:
-    value = int(text) if text.isdecimal() else 0
-    if value < 1:
-        raise argparse.ArgumentTypeError(f"{text!r} is not a whole number above 0")
-    return value
-
-
-def _seconds(text: str) -> float:
-    try:
-        value = float(text)
-    except ValueError:
-        value = -1.0
-    if not 0 <= value < float("inf"):
-        raise argparse.ArgumentTypeError(f"{text!r} is not a number of seconds")
-    return value
 
 
 def run(arguments: argparse.Namespace, environ: Mapping[str, str]) -> int:
     """Compare and send; returns the exit code."""
     try:
         settings = load(arguments.config, environ)
-        pairs = _named_pair(arguments, settings)
-        set_up_logs(settings)
+        pairs = named_pair(arguments, settings)
+        set_up_logs(settings, "jobsender")
         with asyncio.Runner(loop_factory=loop_factory()) as runner:
             rest_the_collector()
             summary = runner.run(
@@ -249,37 +200,6 @@ def run(arguments: argparse.Namespace, environ: Mapping[str, str]) -> int:
     if arguments.json:
         print(json.dumps(summary.figures()), flush=True)  # noqa: T201  the promised last line
     return FAILED if summary.errors else WELL
-
-
-def set_up_logs(settings: Settings) -> None:
-    """Log lines as the configuration says, and its notes."""
-    set_up(
-        level=settings.logging_level,
-        form=settings.log_format,
-        folder=settings.log_folder,
-        role="jobsender",
-    )
-    for note in settings.notes:
-        write(logging.INFO, f"config: {note}", {"event": "config", "note": note})
-
-
-def _named_pair(arguments: argparse.Namespace, settings: Settings) -> list[BucketPair]:
-    if not arguments.source_bucket:
-        if arguments.source_prefix or arguments.destination_bucket:
-            raise ConfigError("name the pair's --source-bucket too, or leave all of it to the list")
-        return []
-    bucket = arguments.destination_bucket or settings.default_bucket
-    if not bucket:
-        raise ConfigError("name the pair's --destination-bucket, or set Des_bucket_default")
-    prefix = arguments.destination_prefix
-    return [
-        BucketPair(
-            arguments.source_bucket,
-            arguments.source_prefix,
-            bucket,
-            settings.default_prefix if prefix is None else prefix,
-        )
-    ]
 
 
 def _options(arguments: argparse.Namespace, settings: Settings) -> JobsenderOptions:

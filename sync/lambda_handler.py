@@ -12,11 +12,12 @@ import os
 from collections.abc import Callable, Mapping
 from typing import Any, Final, Protocol
 
+from sync.backfill.logs import set_up_logs
 from sync.backfill.options import JobsenderOptions, moment
 from sync.config import load
 from sync.config.bucket_list import parse_bucket_list
 from sync.errors import ConfigError, SyncError
-from sync.jobsender import send_jobs, set_up_logs
+from sync.jobsender import send_jobs
 
 _SPARE: Final = 15.0
 
@@ -46,7 +47,7 @@ def jobsender(event: Mapping[str, Any], context: _Context) -> dict[str, Any]:
     named = [] if pairs is None else parse_bucket_list(json.dumps(pairs), "event: pairs")
     options = _options(asked)
     settings = load(None, os.environ)
-    set_up_logs(settings)
+    set_up_logs(settings, "jobsender")
     seconds = context.get_remaining_time_in_millis() / 1000 - _SPARE
 
     async def main() -> dict[str, Any]:

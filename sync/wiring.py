@@ -286,7 +286,9 @@ async def open_worker(
         )
         budget = transfer_budget(settings, observer=observer)
         options = runner_options(settings, budget, until_empty=until_empty, max_jobs=max_jobs)
-        context = _context(settings, stores, ledger=ledger, budget=budget, observer=observer)
+        context = transfer_context(
+            settings, stores, ledger=ledger, budget=budget, observer=observer
+        )
         runner = _runner(settings, context, queue=queue, options=options)
         try:
             yield WorkerParts(runner, statistics, instance)
@@ -313,7 +315,7 @@ async def _named_ledger(
     return instance, SoftLedger(ledger, observer)
 
 
-def _context(
+def transfer_context(
     settings: Settings,
     stores: Stores,
     *,
@@ -321,6 +323,7 @@ def _context(
     budget: Budget,
     observer: TransferObserver,
 ) -> Context:
+    """What the copier needs of the configuration and the stores."""
     return Context(
         source=stores.source,
         destination=stores.destination,

@@ -31,11 +31,13 @@ from typing import Any, Final
 
 from sync.adapters.clock import SystemClock
 from sync.adapters.metadata import wait_for_notice
+from sync.arguments import whole
+from sync.backfill.logs import set_up_logs
 from sync.config import JobType, Settings, load
 from sync.engine.settling import RunReport
 from sync.errors import ConfigError, NoSuchBucket, SyncError
 from sync.supervisor import supervise
-from sync.telemetry.lines import set_up, write
+from sync.telemetry.lines import write
 from sync.telemetry.statistics import report_for_ever
 from sync.wiring import WorkerParts, open_worker
 from sync.worker_options import add_overrides, override_arguments, overrides
@@ -54,22 +56,15 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         "--until-empty", action="store_true", help="end when the queue is empty (batch use)"
     )
     parser.add_argument(
-        "--max-jobs", type=_positive, metavar="N", help="end after N messages (one process)"
+        "--max-jobs", type=whole, metavar="N", help="end after N messages (one process)"
     )
     parser.add_argument(
-        "--processes", type=_positive, metavar="N", help="worker processes (default: Processes)"
+        "--processes", type=whole, metavar="N", help="worker processes (default: Processes)"
     )
     parser.add_argument(
         "--json", action="store_true", help="print a summary as one line of JSON at the end"
     )
     add_overrides(parser)
-
-
-def _positive(text: str) -> int:
-    value = int(text) if text.isdecimal() else 0
-    if value < 1:
-        raise argparse.ArgumentTypeError(f"{text!r} is not a whole number above 0")
-    return value
 
 
 def run(arguments: argparse.Namespace, environ: Mapping[str, str]) -> int:
@@ -113,14 +108,7 @@ def _child_arguments(arguments: argparse.Namespace) -> list[str]:
 
 
 def _serve(settings: Settings, environ: Mapping[str, str], arguments: argparse.Namespace) -> int:
-    set_up(
-        level=settings.logging_level,
-        form=settings.log_format,
-        folder=settings.log_folder,
-        role="ec2-worker",
-    )
-    for note in settings.notes:
-        write(logging.INFO, f"config: {note}", {"event": "config", "note": note})
+    set_up_logs(settings, "ec2-worker")
     rest_the_collector()
     with asyncio.Runner(loop_factory=loop_factory()) as runner:
         report = runner.run(_work(settings, environ, arguments))

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Iterator
 
 import pytest
@@ -9,6 +10,18 @@ import pytest
 from support import ceph, servers
 from support.servers import S3Server
 from support.stores import SUBJECTS, Subject
+
+
+@pytest.fixture(autouse=True)
+def loggers_as_they_were() -> Iterator[None]:
+    """Verbs that run in this process log to the stderr of their test, which is closed then."""
+    yield
+    for logger in (logging.getLogger("3gsync"), logging.getLogger("sync")):
+        for handler in logger.handlers:
+            handler.close()
+        logger.handlers.clear()
+        logger.propagate = True
+        logger.setLevel(logging.NOTSET)
 
 
 @pytest.fixture(scope="session")

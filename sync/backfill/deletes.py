@@ -8,12 +8,13 @@ from dataclasses import dataclass, field, replace
 from typing import Final
 
 from sync.backfill.opening import Parts
+from sync.config.settings import DOWNUP
 from sync.engine.copier import Copier
-from sync.engine.transfer import Context, JobState
+from sync.engine.transfer import JobState
 from sync.errors import SyncError
 from sync.messages import destination_key
 from sync.model import BucketPair, JobKind, ObjectRef, Outcome, TransferJob
-from sync.wiring import copy_options, transfer_budget
+from sync.wiring import transfer_budget, transfer_context
 
 _AT_ONCE: Final = 16
 
@@ -33,15 +34,18 @@ async def delete_extraneous(parts: Parts, pair: BucketPair, keys: Sequence[str])
     Each goes the way of a delete event: the source is asked for the object first and once more
     afterwards, and what turns out to exist is copied instead.
     """
-    settings = replace(parts.settings, sync_deletes=True)
-    context = Context(
-        source=parts.stores.source,
-        destination=parts.stores.destination,
-        ledger=None,
-        options=copy_options(settings),
-        observer=parts.observer,
-        clock=parts.clock,
-        slots=transfer_budget(settings),
+    # Whatever the workers are told to do beside it: here something is to be deleted.
+    settings = replace(
+        parts.settings,
+        sync_deletes=True,
+        transfer_mode=DOWNUP,
+        verify_first=False,
+        modified_since=None,
+        not_modified_since=None,
+    )
+    budget = transfer_budget(settings)
+    context = transfer_context(
+        settings, parts.stores, ledger=None, budget=budget, observer=parts.observer
     )
     copier, deleted, waiting = Copier(context), Deleted(), iter(keys)
 

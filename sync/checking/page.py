@@ -16,8 +16,9 @@ from sync.checking.classes import EQUAL_BY, KINDS
 from sync.checking.findings import IN_PAGE, Entry
 from sync.checking.lines import instant
 from sync.checking.result import CheckResult
-from sync.checking.words import aside, counted, headline, lasted, size
+from sync.checking.words import aside, counted, headline, lasted
 from sync.errors import ConfigError
+from sync.telemetry.amounts import size
 from sync.telemetry.lines import printable
 
 _OPTION: Final = re.compile(r"--[a-z][a-z-]*")

@@ -8,7 +8,8 @@ from sync.checking.classes import EQUAL_BY, KINDS
 from sync.checking.findings import IN_TERMINAL, Entry
 from sync.checking.lines import instant
 from sync.checking.result import CheckResult, PairResult
-from sync.checking.words import aside, counted, headline, lasted, size
+from sync.checking.words import aside, counted, headline, lasted
+from sync.telemetry.amounts import size
 from sync.telemetry.lines import printable
 
 

@@ -8,8 +8,6 @@ from sync.checking.classes import FAILED
 from sync.checking.result import CheckResult
 from sync.engine.closer_look import Open
 
-_UNITS: Final = ("B", "KiB", "MiB", "GiB", "TiB", "PiB")
-_STEP: Final = 1024
 _MINUTE: Final = 60
 _ASIDE: Final = {
     "ignored": "on the ignore list",
@@ -17,15 +15,6 @@ _ASIDE: Final = {
     "extraneous": "only at the destination (--ignore-extraneous)",
     "archived": "archived (--ignore-archived)",
 }
-
-
-def size(count: float) -> str:
-    """Bytes with a unit."""
-    for unit in _UNITS:
-        if count < _STEP or unit == _UNITS[-1]:
-            return f"{count:.0f} {unit}" if unit == "B" else f"{count:.1f} {unit}"
-        count /= _STEP
-    raise AssertionError("unreachable")  # pragma: no cover
 
 
 def lasted(seconds: float) -> str:

@@ -8,26 +8,24 @@ from __future__ import annotations
 
 import argparse
 import asyncio
-import logging
 import re
 import sys
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Final
 
-from sync.backfill.options import moment
+from sync.arguments import seconds
+from sync.backfill.arguments import add_pair, add_running, add_selection, named_pair
+from sync.backfill.logs import set_up_logs
 from sync.checking.options import CheckOptions
 from sync.checking.result import CheckResult
 from sync.checking.run import check
 from sync.checking.terminal import lines
-from sync.commands.durations import duration, whole
 from sync.commands.output import json_line
-from sync.config import Settings, load
+from sync.config import load
 from sync.engine.closer_look import Depth, Reading
 from sync.engine.compare import Comparing
 from sync.errors import ConfigError
-from sync.model import BucketPair
-from sync.telemetry.lines import set_up, write
 from sync.worker import loop_factory, rest_the_collector
 
 _EXIT: Final = {"equal": 0, "incomplete": 1, "different": 3}
@@ -37,41 +35,14 @@ _SHARE: Final = re.compile(r"([0-9]{1,3}(?:\.[0-9]{1,9})?)\s*%").fullmatch
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """The verb's options."""
     parser.add_argument("--config", type=Path, metavar="FILE", help="configuration file")
-    _add_pairs(parser.add_argument_group("what is compared (default: the bucket list)"))
+    add_pair(parser.add_argument_group("what is compared (default: the bucket list)"))
     _add_levels(parser.add_argument_group("how it is compared (beside the size in the listings)"))
     _add_live(parser.add_argument_group("what is left out, and buckets in use"))
     _add_done(parser.add_argument_group("what is done"))
 
 
-def _add_pairs(group: argparse._ArgumentGroup) -> None:
-    group.add_argument("--bucket-list", type=Path, metavar="FILE", help="another list (JSON)")
-    group.add_argument("--source-bucket", metavar="NAME", default="")
-    group.add_argument(
-        "--destination-bucket", metavar="NAME", default="", help="default: Des_bucket_default"
-    )
-    group.add_argument("--destination-prefix", metavar="PREFIX", help="default: Des_prefix_default")
-    group.add_argument(
-        "--prefix",
-        "--source-prefix",
-        metavar="PREFIX",
-        dest="prefix",
-        default="",
-        help="only source keys that begin so",
-    )
-    group.add_argument(
-        "--since", metavar="TIME", type=_moment, help="only objects modified then or later"
-    )
-    group.add_argument("--until", metavar="TIME", type=_moment, help="only objects modified before")
-    group.add_argument(
-        "--sort", action="store_true", help="for stores that do not list in key order"
-    )
-
-
 def _add_levels(group: argparse._ArgumentGroup) -> None:
-    group.add_argument("--etag", action="store_true", help="also by ETag, where both are MD5s")
-    group.add_argument(
-        "--newer", action="store_true", help="also tell what changed after its copy was written"
-    )
+    add_selection(group)
     group.add_argument(
         "--checksum",
         action="store_true",
@@ -100,7 +71,7 @@ def _add_live(group: argparse._ArgumentGroup) -> None:
     group.add_argument(
         "--settle",
         metavar="SECONDS",
-        type=_seconds,
+        type=seconds,
         default=10.0,
         help="a difference is told if it is still there so much later (default: 10)",
     )
@@ -120,11 +91,6 @@ def _add_live(group: argparse._ArgumentGroup) -> None:
         help="what cannot be copied or read before it is restored is no difference",
     )
     group.add_argument(
-        "--include-archived",
-        action="store_true",
-        help="GLACIER and DEEP_ARCHIVE are missing like any other (they have been restored)",
-    )
-    group.add_argument(
         "--allow-unverified",
         action="store_true",
         help="what checksums leave open does not fail the check",
@@ -135,16 +101,7 @@ def _add_done(group: argparse._ArgumentGroup) -> None:
     group.add_argument("--report", metavar="FILE", type=Path, help="a line of JSON a difference")
     group.add_argument("--html", metavar="FILE", type=Path, help="a page that stands alone")
     group.add_argument("--repair", action="store_true", help="queue what differs to be copied")
-    group.add_argument("--keys-per-message", metavar="N", type=whole, default=1, help="default: 1")
-    group.add_argument(
-        "--connections", metavar="N", type=whole, default=8, help="ranges listed at once"
-    )
-    group.add_argument(
-        "--progress", metavar="SECONDS", type=_seconds, default=10.0, help="0: no lines of it"
-    )
-    group.add_argument(
-        "--expect", metavar="N", type=whole, default=0, help="source objects, for the time left"
-    )
+    add_running(group)
     group.add_argument(
         "--json", action="store_true", help="end with one line of JSON with all counts"
     )
@@ -154,9 +111,9 @@ def run(arguments: argparse.Namespace, environ: Mapping[str, str]) -> int:
     """Compare and report; returns the exit code."""
     settings = load(arguments.config, environ)
     options = _options(arguments)
-    pairs = _named_pair(arguments, settings)
+    pairs = named_pair(arguments, settings)
     _try_to_write(options)
-    _set_up(settings)
+    set_up_logs(settings, "check")
     with asyncio.Runner(loop_factory=loop_factory()) as runner:
         rest_the_collector()
         result = runner.run(
@@ -193,7 +150,7 @@ def _options(arguments: argparse.Namespace) -> CheckOptions:
         settle=None if arguments.no_second_look else arguments.settle,
         since=arguments.since,
         until=arguments.until,
-        prefix=arguments.prefix,
+        prefix=arguments.source_prefix,
         ignore_extraneous=arguments.ignore_extraneous,
         ignore_archived=arguments.ignore_archived,
         allow_unverified=arguments.allow_unverified,
@@ -222,25 +179,6 @@ def _require(arguments: argparse.Namespace, depth: Depth) -> None:
         raise ConfigError(*faults)
 
 
-def _named_pair(arguments: argparse.Namespace, settings: Settings) -> list[BucketPair]:
-    if not arguments.source_bucket:
-        if arguments.destination_bucket or arguments.destination_prefix is not None:
-            raise ConfigError("name the pair's --source-bucket too, or leave all of it to the list")
-        return []
-    bucket = arguments.destination_bucket or settings.default_bucket
-    if not bucket:
-        raise ConfigError("name the pair's --destination-bucket, or set Des_bucket_default")
-    prefix = arguments.destination_prefix
-    return [
-        BucketPair(
-            arguments.source_bucket,
-            arguments.prefix,
-            bucket,
-            settings.default_prefix if prefix is None else prefix,
-        )
-    ]
-
-
 def _try_to_write(options: CheckOptions) -> None:
     """A day's comparing must not end with a page that cannot be written."""
     if options.html is not None:
@@ -250,37 +188,9 @@ def _try_to_write(options: CheckOptions) -> None:
             raise ConfigError(f"--html {options.html}: cannot be written: {error}") from None
 
 
-def _set_up(settings: Settings) -> None:
-    set_up(
-        level=settings.logging_level,
-        form=settings.log_format,
-        folder=settings.log_folder,
-        role="check",
-    )
-    for note in settings.notes:
-        write(logging.INFO, f"config: {note}", {"event": "config", "note": note})
-
-
-def _moment(text: str) -> float:
-    try:
-        return moment(text)
-    except ConfigError as error:
-        raise argparse.ArgumentTypeError(str(error)) from None
-
-
 def _share(text: str) -> float:
     found = _SHARE(text)
     share = float(found[1]) / 100 if found else 0.0
     if not 0 < share <= 1:
         raise argparse.ArgumentTypeError(f"{text!r} is no share: write 1%, 0.5% or 25%")
     return share
-
-
-def _seconds(text: str) -> float:
-    try:
-        value = float(text)
-    except ValueError:
-        return duration(text)
-    if not 0 <= value < float("inf"):
-        raise argparse.ArgumentTypeError(f"{text!r} is not a number of seconds")
-    return value

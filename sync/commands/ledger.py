@@ -18,12 +18,13 @@ from typing import Final
 from sync.adapters.aws_tools import open_aws
 from sync.adapters.ledger_scan import LedgerScan
 from sync.adapters.ledger_view import LedgerEntry, State, all_attributes, read_entry
-from sync.commands.durations import whole
+from sync.arguments import whole
 from sync.commands.output import json_line
-from sync.commands.tables import age, moment, shown, size, table
+from sync.commands.tables import age, moment, shown, table
 from sync.config import Settings, load
 from sync.errors import ConfigError
 from sync.model import ObjectRef
+from sync.telemetry.amounts import size
 
 _COLUMNS: Final = (
     "key",

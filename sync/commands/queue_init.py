@@ -20,7 +20,7 @@ from sync.adapters.queue_plan import (
     policy_for,
     queue_attributes,
 )
-from sync.commands.durations import whole
+from sync.arguments import whole
 from sync.commands.output import json_line
 from sync.commands.queue_options import add_common, names_of
 from sync.config import Settings, load

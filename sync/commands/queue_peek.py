@@ -8,7 +8,7 @@ from collections.abc import Iterator, Mapping, Sequence
 
 from sync.adapters.aws_tools import AwsTools, open_aws
 from sync.adapters.queue_admin import QueueState
-from sync.commands.durations import whole
+from sync.arguments import whole
 from sync.commands.output import json_line
 from sync.commands.queue_options import add_common, by_dead_letter_queue, existing, names_of
 from sync.commands.tables import moment, shown

@@ -10,7 +10,7 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from sync.adapters.aws_tools import AwsTools, open_aws
 from sync.adapters.clock import SystemClock
 from sync.adapters.queue_admin import QueueState
-from sync.commands.durations import rate, whole
+from sync.arguments import rate, whole
 from sync.commands.output import json_line
 from sync.commands.queue_options import add_common, by_dead_letter_queue, names_of
 from sync.commands.tables import shown, table

@@ -7,8 +7,6 @@ import time
 from collections.abc import Iterable, Iterator, Sequence
 from typing import Final
 
-_UNITS: Final = ("B", "KiB", "MiB", "GiB", "TiB", "PiB")
-_STEP: Final = 1024
 _AGES: Final = ((86400.0, "d"), (3600.0, "h"), (60.0, "min"))
 
 
@@ -31,15 +29,6 @@ def shown(text: str) -> str:
         text = "".join(char if char.isprintable() else ascii(char)[1:-1] for char in text)
     encoding = sys.stdout.encoding or "utf-8"
     return text.encode(encoding, "backslashreplace").decode(encoding)
-
-
-def size(count: float) -> str:
-    """Bytes with a unit."""
-    for unit in _UNITS:
-        if count < _STEP or unit == _UNITS[-1]:
-            return f"{count:.0f} {unit}" if unit == "B" else f"{count:.1f} {unit}"
-        count /= _STEP
-    raise AssertionError("unreachable")  # pragma: no cover
 
 
 def age(seconds: float) -> str:

@@ -12,13 +12,14 @@ from typing import Final
 
 from sync.adapters.clock import SystemClock
 from sync.adapters.upload_listing import UploadLister
-from sync.commands.durations import duration
+from sync.arguments import duration
 from sync.commands.output import json_line
-from sync.commands.tables import age, moment, shown, size
+from sync.commands.tables import age, moment, shown
 from sync.config import Settings, load
 from sync.engine.janitor import Aborted, Janitor, Unfinished
 from sync.errors import ConfigError
 from sync.ports import Clock
+from sync.telemetry.amounts import size
 from sync.wiring import open_stores
 
 _HEADER: Final = f"{'BEGUN':20}  {'IDLE':>9}  {'PARTS':>5}  {'HELD':>10}  KEY  UPLOAD ID"

@@ -92,7 +92,9 @@ def test_a_listing_that_fails_is_told_and_nothing_more_is_concluded(rig: Rig) ->
     assert rig.target.keys() == {"there", "gone"}
 
 
-def test_what_only_the_destination_has_is_deleted_within_the_cap(rig: Rig) -> None:
+@pytest.mark.parametrize("mode", ["downup", "check"])
+def test_what_only_the_destination_has_is_deleted_within_the_cap(rig: Rig, mode: str) -> None:
+    rig.options["TransferMode"] = mode
     rig.source.put("kept", b"1")
     for key in ("kept", "old-1", "old-2"):
         rig.target.put(key, b"1")

@@ -164,7 +164,8 @@ def test_no_function_of_ours_is_called_for_each_entry() -> None:
     calls: Counter[str] = Counter()
 
     def count(frame: FrameType, event: str, _argument: object) -> None:
-        if event == "call":
+        ours = frame.f_code.co_filename.endswith(("listing_page.py", "s3_xml.py"))
+        if event == "call" and ours:  # other tests leave threads and finalizers
             calls[frame.f_code.co_name] += 1
 
     usual_page(body)
@@ -174,7 +175,6 @@ def test_no_function_of_ours_is_called_for_each_entry() -> None:
     finally:
         sys.setprofile(None)
     assert len(page.entries) == 1000
-    calls.pop("<genexpr>", None)  # of the standard library's unquoting
     assert calls.total() < 100, calls
 
 

@@ -6,8 +6,9 @@ from collections.abc import Callable
 
 import pytest
 
-from sync.commands.durations import duration, rate, whole
-from sync.commands.tables import age, moment, shown, size, table
+from sync.arguments import duration, rate, whole
+from sync.commands.tables import age, moment, shown, table
+from sync.telemetry.amounts import size
 
 
 @pytest.mark.parametrize(

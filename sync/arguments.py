@@ -1,4 +1,4 @@
-"""Lengths of time as operators write them."""
+"""Values of options as operators write them; each function is an argparse ``type``."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ _PIECE: Final = re.compile(r"([0-9]{1,9}(?:\.[0-9]{1,6})?)([smhdw])")
 
 
 def duration(text: str) -> float:
-    """Seconds of ``7d``, ``12h``, ``1d12h``, ``30m`` or ``90s``; for argparse's ``type``."""
+    """Seconds of ``7d``, ``12h``, ``1d12h``, ``30m`` or ``90s``."""
     pieces = _PIECE.findall(text)
     if not pieces or "".join(number + unit for number, unit in pieces) != text:
         raise ArgumentTypeError(f"{text!r} is no length of time: write 7d, 12h, 30m or 90s")
@@ -19,7 +19,7 @@ def duration(text: str) -> float:
 
 
 def rate(text: str) -> float:
-    """Messages a second of ``5`` or ``5/s``; for argparse's ``type``."""
+    """Messages a second of ``5`` or ``5/s``."""
     number = text.removesuffix("/s")
     if not re.fullmatch(r"[0-9]{1,6}(\.[0-9]{1,6})?", number) or not float(number):
         raise ArgumentTypeError(f"{text!r} is no rate: write 5 or 5/s, above 0")
@@ -27,7 +27,18 @@ def rate(text: str) -> float:
 
 
 def whole(text: str) -> int:
-    """A whole number from 1; for argparse's ``type``."""
+    """A whole number from 1."""
     if not re.fullmatch(r"[0-9]{1,12}", text) or not int(text):
         raise ArgumentTypeError(f"{text!r} is no whole number from 1")
     return int(text)
+
+
+def seconds(text: str) -> float:
+    """Seconds of a plain number or a length of time, 0 and above."""
+    try:
+        value = float(text)
+    except ValueError:
+        return duration(text)
+    if not 0 <= value < float("inf"):
+        raise ArgumentTypeError(f"{text!r} is not a number of seconds")
+    return value
