@@ -110,6 +110,7 @@ def _checkpoint(settings: Settings, options: JobsenderOptions) -> Checkpoint | N
     rules = {
         "etag": options.etag,
         "newer": options.modified,
+        "checksum": options.checksum,
         "include-archived": options.archived_too,
         "since": options.since,
         "until": options.until,
@@ -208,6 +209,7 @@ def _options(arguments: argparse.Namespace, settings: Settings) -> JobsenderOpti
         only_if_empty=arguments.only_if_empty,
         etag=arguments.etag,
         modified=arguments.newer,
+        checksum=arguments.checksum,
         archived_too=arguments.include_archived,
         since=arguments.since,
         until=arguments.until,

@@ -71,6 +71,7 @@ _READERS: Final[Mapping[str, Callable[[Any], Any]]] = {
     "only_if_empty": bool,
     "etag": bool,
     "modified": bool,
+    "checksum": bool,
     "archived_too": bool,
     "since": lambda text: moment(str(text)),
     "until": lambda text: moment(str(text)),

@@ -33,6 +33,11 @@ def add_selection(group: argparse._ArgumentGroup) -> None:
     """What of them, and beside the size how."""
     group.add_argument("--etag", action="store_true", help="also by ETag, where both are MD5s")
     group.add_argument(
+        "--checksum",
+        action="store_true",
+        help="also by stored checksums, where both sides have any: two requests an object",
+    )
+    group.add_argument(
         "--newer", action="store_true", help="also what changed after its copy was written"
     )
     group.add_argument(

@@ -20,6 +20,7 @@ class JobsenderOptions:
     dry_run: bool = False
     only_if_empty: bool = False
     etag: bool = False
+    checksum: bool = False
     modified: bool = False
     archived_too: bool = False
     since: float | None = None

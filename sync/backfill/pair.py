@@ -12,15 +12,18 @@ from typing import Any, Final
 
 from sync.backfill.checkpoint import Checkpoint, CheckpointNotWritten, Progress
 from sync.backfill.deletes import delete_extraneous
+from sync.backfill.looking import closer_look
 from sync.backfill.opening import Parts
 from sync.backfill.options import JobsenderOptions
 from sync.backfill.progress import tell_progress
 from sync.backfill.records import Records
+from sync.engine.checksum_look import ChecksumLook
+from sync.engine.closer_look import Depth
 from sync.engine.compare import Comparing, Finding, Tally
-from sync.engine.comparison import Comparison
+from sync.engine.comparison import Comparison, Refine, in_turn
 from sync.engine.keyspace import KeyRange
 from sync.engine.queueing import Outcome, Queueing, Wanted
-from sync.engine.sending import JobSender
+from sync.engine.sending import MOST_BODY, JobSender
 from sync.engine.version_look import VersionLook
 from sync.errors import SyncError
 from sync.model import BucketPair, TransferJob
@@ -42,6 +45,7 @@ class PairReport:
     outcome: Outcome = field(default_factory=Outcome)
     pages: int = 0
     messages: int = 0
+    unverified: int = 0
     deleted: int = 0
     seconds: float = 0.0
     errors: list[str] = field(default_factory=list)
@@ -59,6 +63,7 @@ class PairReport:
             "ignored": self.outcome.ignored,
             "out_of_time": self.outcome.out_of_time,
             "archived": self.outcome.archived,
+            "unverified": self.unverified,
             "extraneous": self.outcome.extraneous,
             "deleted": self.deleted,
             "pages": self.pages,
@@ -82,6 +87,7 @@ class PairRun:
         self._before = checkpoint.progress(pair) if checkpoint else Progress()
         self._sender = None if options.dry_run else _sender(parts, options)
         self._queueing: Queueing | None = None
+        self._checksums: ChecksumLook | None = None
         self._shown = 0
         self.report = PairReport(pair)
 
@@ -106,16 +112,15 @@ class PairRun:
             )
             queueing = self._queueing = self._prepared(stack)
             report.outcome = queueing.outcome
+            how = Comparing(
+                etag=options.etag, modified=options.modified, archived_too=options.archived_too
+            )
             comparison = Comparison(
                 source,
                 destination,
-                how=Comparing(
-                    etag=options.etag,
-                    modified=options.modified,
-                    archived_too=options.archived_too,
-                ),
+                how=how,
                 take=queueing.take,
-                refine=self._refine(),
+                refine=self._closer(how),
                 ranges=ranges,
                 connections=options.connections,
             )
@@ -123,6 +128,8 @@ class PairRun:
             async with self._accompanied(comparison):
                 await comparison.run()
             report.pages = comparison.pages
+            if self._checksums is not None:
+                report.unverified = self._checksums.unverified
 
     def _prepared(self, stack: ExitStack) -> Queueing:
         options = self._options
@@ -146,9 +153,17 @@ class PairRun:
         queueing.outcome.extraneous = len(self._before.extraneous)
         return queueing
 
-    def _refine(self) -> Any:
-        copied = self._parts.copied
-        return None if copied is None else VersionLook(self._pair.source_bucket, copied).refine
+    def _closer(self, how: Comparing) -> Refine | None:
+        """What looks at pairs of equal size: by version ids, then by checksums."""
+        looks: list[Refine] = []
+        if self._parts.copied is not None:
+            looks.append(VersionLook(self._pair.source_bucket, self._parts.copied).refine)
+        if self._options.checksum:
+            depth = Depth(checksum=True)
+            look = ChecksumLook(closer_look(self._parts, self._pair, how=how, depth=depth))
+            self._checksums = look
+            looks.append(look.refine)
+        return in_turn(looks) if looks else None
 
     @asynccontextmanager
     async def _accompanied(self, comparison: Comparison) -> AsyncIterator[None]:
@@ -237,4 +252,9 @@ class PairRun:
 
 
 def _sender(parts: Parts, options: JobsenderOptions) -> JobSender:
-    return JobSender(parts.queues, keys_per_message=options.keys_per_message)
+    sizes = [queue.facts.max_message_size for queue in parts.queues]
+    return JobSender(
+        parts.queues,
+        keys_per_message=options.keys_per_message,
+        most_body=min([MOST_BODY, *sizes]),
+    )

@@ -12,12 +12,17 @@ from sync.engine.compare import Finding
 from sync.messages import encode_job
 from sync.model import BucketPair, JobKind, TransferJob
 
-_FILES: Final = {"queue": "job-list", "ignore": "ignore-records"}
+_FILES: Final = {
+    "queue": "job-list",
+    "ignore": "ignore-records",
+    "archived": "archived-records",
+}
 
 
 class Records:
-    """Writes ``job-list-<bucket>-<time>.json`` (job bodies) and ``ignore-records-...json`` into
-    ``folder``, one entry a line. A file is begun when there is something to write into it.
+    """Writes ``job-list-<bucket>-<time>.json`` (job bodies), ``ignore-records-...json`` and
+    ``archived-records-...json`` (what must be restored first) into ``folder``, one entry a line.
+    A file is begun when there is something to write into it.
     """
 
     def __init__(self, folder: Path, pair: BucketPair) -> None:
@@ -44,7 +49,7 @@ class Records:
         if action not in _FILES or job.kind is not JobKind.COPY:
             return
         body = encode_job(job)
-        if action == "ignore":
+        if action != "queue":
             body = json.dumps({**json.loads(body), "reason": finding.kind.value})
         self._write(_FILES[action], body)
 

@@ -8,25 +8,25 @@ from collections.abc import Callable
 from contextlib import ExitStack
 from typing import Final
 
+from sync.backfill.looking import closer_look
 from sync.backfill.opening import Parts
 from sync.backfill.progress import tell_progress
 from sync.checking.classes import CHANGING, FAILED
 from sync.checking.findings import Entry, Findings
 from sync.checking.options import CheckOptions
 from sync.checking.result import PairResult
-from sync.engine.closer_look import CloserLook, KnownCopy, Look, same_difference
+from sync.engine.closer_look import KnownCopy, Look, same_difference
 from sync.engine.compare import Difference, Finding, Pair, Window
 from sync.engine.comparison import Comparison
 from sync.engine.queueing import TO_COPY, Wanted, job_of
 from sync.engine.reading import Side
-from sync.engine.retry import Retry
 from sync.engine.sampling import sample
 from sync.engine.sending import JobSender
 from sync.engine.spool import Spool, Waiting
 from sync.engine.together import together
 from sync.errors import CredentialsRejected, NoSuchBucket, SyncError
 from sync.model import BucketPair, ListedObject, ObjectRef
-from sync.wiring import connections, transfer_budget
+from sync.wiring import connections
 
 _SECOND_LOOKS_AT_ONCE: Final = 32
 _LOOKS: Final = 4
@@ -56,29 +56,9 @@ class PairCheck:
         self._chosen: Callable[[str], bool] = sample(options.sample, options.seed)
         self._lookers = connections(parts.settings)
         self._closely: asyncio.Queue[Pair | None] = asyncio.Queue(2 * self._lookers)
-        self._look = self._closer_look(known)
+        self._look = closer_look(parts, pair, how=options.how, depth=options.depth, known=known)
         self._failures = 0
         self.result = PairResult(pair)
-
-    def _closer_look(self, known: KnownCopy | None) -> CloserLook:
-        parts = self._parts
-        slots = transfer_budget(parts.settings, observer=parts.observer)
-        retry = Retry(
-            retries=max(1, parts.settings.max_retry),
-            clock=parts.clock,
-            observer=parts.observer,
-            throttled=slots.throttled,
-        )
-        return CloserLook(
-            self._pair,
-            parts.stores.source,
-            parts.stores.destination,
-            how=self._options.how,
-            depth=self._options.depth,
-            slots=slots,
-            retry=retry,
-            known=known,
-        )
 
     async def run(self) -> PairResult:
         """Do it. What ends the pair early is in the result's error, not raised."""

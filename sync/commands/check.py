@@ -44,11 +44,6 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 def _add_levels(group: argparse._ArgumentGroup) -> None:
     add_selection(group)
     group.add_argument(
-        "--checksum",
-        action="store_true",
-        help="by stored checksums, the ledger and the copies' own metadata: two requests an object",
-    )
-    group.add_argument(
         "--read",
         nargs="?",
         const=Reading.BOTH.value,

@@ -12,7 +12,7 @@ import asyncio
 from collections.abc import Awaitable, Callable, Sequence
 from typing import Final
 
-from sync.engine.compare import Comparing, Pair, Tally, Window, examine
+from sync.engine.compare import Comparing, Finding, Pair, Tally, Window, examine
 from sync.engine.keyspace import KeyRange, cuts
 from sync.engine.reading import Side, SideReader
 from sync.errors import SyncError
@@ -163,6 +163,20 @@ class Comparison:
         tally.source_bytes += sum([entry.size for entry in source])
         tally.destination_objects += len(destination)
         tally.destination_bytes += sum([entry.size for entry in destination])
+
+
+def in_turn(looks: Sequence[Refine]) -> Refine:
+    """Several closer looks as one: each looks at what the ones before found equal."""
+
+    async def refine(pairs: Sequence[Pair]) -> Window:
+        findings: list[Finding] = []
+        for look in looks:
+            window = await look(pairs)
+            findings += window.findings
+            pairs = window.equal
+        return Window(findings, pairs)
+
+    return refine
 
 
 def _first(failures: BaseExceptionGroup[BaseException]) -> BaseException:

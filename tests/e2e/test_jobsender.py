@@ -59,6 +59,17 @@ def test_only_what_differs_is_sent_and_ignored_objects_are_not(rig: Rig, tmp_pat
     assert rig.target.content("grown") == b"content"
 
 
+def test_checksums_tell_what_sizes_do_not(rig: Rig) -> None:
+    for key in ("same", "damaged"):
+        rig.source.put(key, b"content")
+    rig.target.put("same", b"content")
+    rig.target.put("damaged", b"cOntent")
+    assert counts(pair(rig), "equal", "queued") == [2, 0]
+    assert counts(pair(rig, "--checksum"), "equal", "queued", "unverified") == [1, 1, 0]
+    rig.until_empty()
+    assert rig.target.content("damaged") == b"content"
+
+
 def test_a_dry_run_sends_nothing_and_needs_no_queue(rig: Rig) -> None:
     rig.source.put("one", b"1")
     rig.options["sqs_queue_name"] = ""

@@ -15,6 +15,7 @@ from hypothesis import strategies as st
 
 from support.listing import ListedBucket
 from sync.adapters.memory import MemoryObserver
+from sync.adapters.sqs_lookup import QueueFacts
 from sync.backfill import pair as pair_module
 from sync.backfill.checkpoint import Checkpoint
 from sync.backfill.deletes import Deleted
@@ -52,6 +53,7 @@ class Sink:
 
     def __init__(self, unsent: Callable[[list[str]], list[str]] = lambda _bodies: []) -> None:
         self._unsent = unsent
+        self.facts = QueueFacts(url="https://queue")
         self.bodies: list[str] = []
         self.sizes: list[int] = []
 
@@ -289,6 +291,16 @@ def test_long_keys_fill_messages_by_bytes_not_by_number() -> None:
     asyncio.run(sent(JobSender([sink], keys_per_message=200), jobs))
     assert len(sink.bodies) > 1
     assert all(len(body) <= MOST_BODY for body in sink.bodies)
+
+
+def test_messages_fit_the_queue_that_takes_least() -> None:
+    small = Sink()
+    small.facts = QueueFacts(url="https://small", max_message_size=4096)
+    keys = [f"{number:04}" + "x" * 200 for number in range(300)]
+    parts = FakeParts(ListedBucket(listed(keys)), ListedBucket([]), small)
+    assert run(parts, keys_per_message=1000).errors == []
+    assert small.keys == set(keys)
+    assert all(len(body) <= 4096 for body in small.bodies)
 
 
 def test_nothing_is_taken_after_a_failure() -> None:
