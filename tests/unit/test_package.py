@@ -32,6 +32,6 @@ def test_the_wheel_holds_every_module_and_the_console_command(tmp_path: Path) ->
         commands = archive.read(entry_points).decode()
     modules = {str(path.relative_to(ROOT)) for path in (ROOT / "sync").rglob("*.py")}
     assert modules <= names
-    assert "sync/py.typed" in names
+    assert {"sync/py.typed", "sync/checking/page.html"} <= names
     assert "3gsync = sync.cli:main" in commands
     assert not {name for name in names if name.startswith(("tests/", "bench/", "deploy/"))}
