@@ -118,3 +118,15 @@ def test_two_workers_on_one_key_end_with_the_newest(rig: Rig) -> None:
     quick.terminate()
     assert quick.ended() == 0
     rig.equal()
+
+
+def test_an_upload_that_somebody_aborts_is_begun_again(rig: Rig) -> None:
+    rig.put("large", noise(12 * MIB))
+    gate = rig.target.gate(r"PUT /[^?]*large\?.*partNumber=3", Stage.ARRIVED)
+    worker = rig.start("--until-empty")
+    gate.wait()
+    done = rig.verb("uploads", "abort", "--bucket", rig.target.bucket, "--older-than", "0s")
+    assert done.summary["aborted"] == 1
+    gate.release()
+    assert worker.ended() == 0, worker.tail
+    rig.equal()

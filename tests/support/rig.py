@@ -185,7 +185,7 @@ class Rig:
         name, *rest = arguments
         config = str(self.write_config())
         process = WorkerProcess(
-            [name, "--config", config, "--json", *rest],
+            [name, *rest, "--config", config, "--json"],
             folder=self.folder,
             environ=self.environ,
             name=f"{name}-{len(self.workers)}",
