@@ -62,8 +62,17 @@ class SortedLister:
         return ListingPage(entries, entries[-1].key if len(rows) > limit else "")
 
     async def _read_all(self, bucket: str, prefix: str) -> sqlite3.Connection:
-        name = Path(self._folder.name) / f"{len(self._listed)}.sqlite"
-        connection = sqlite3.connect(name, isolation_level=None, check_same_thread=False)
+        path = Path(self._folder.name) / f"{len(self._listed)}.sqlite"
+        connection = sqlite3.connect(path, isolation_level=None, check_same_thread=False)
+        try:
+            await self._fill(connection, bucket, prefix)
+        except BaseException:
+            connection.close()
+            path.unlink()
+            raise
+        return connection
+
+    async def _fill(self, connection: sqlite3.Connection, bucket: str, prefix: str) -> None:
         # A crash throws the file away with everything else: nothing in it needs to be safe.
         connection.execute("PRAGMA journal_mode=OFF")
         connection.execute("PRAGMA synchronous=OFF")
@@ -72,9 +81,9 @@ class SortedLister:
         while True:
             page = await self._inner.list_page(bucket, prefix=prefix, token=token)
             await asyncio.to_thread(_store, connection, page.entries)
-            if not page.token:
-                return connection
             token = page.token
+            if not token:
+                return
 
 
 def _store(connection: sqlite3.Connection, entries: Sequence[ListedObject]) -> None:
