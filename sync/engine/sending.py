@@ -62,7 +62,8 @@ class JobSender:
         """Send what is waiting, and return when all that was added before is in a queue."""
         self._raise()
         await self._begin(len(self._waiting))
-        await asyncio.gather(*self._sending)
+        if self._sending:
+            await asyncio.wait(self._sending)  # whoever is cancelled here leaves the sends be
         self._raise()
 
     async def _begin(self, count: int) -> None:
@@ -71,7 +72,13 @@ class JobSender:
         jobs, self._waiting = self._waiting[:count], self._waiting[count:]
         task = asyncio.create_task(self._send(jobs))
         self._sending.add(task)
-        task.add_done_callback(self._sending.discard)
+        task.add_done_callback(self._ended)
+
+    def _ended(self, task: asyncio.Task[None]) -> None:
+        self._sending.discard(task)
+        self._room.release()
+        if task.cancelled():  # perhaps before it began
+            self._failure = self._failure or TransientStoreError("the sending was broken off")
 
     def _raise(self) -> None:
         if self._failure is not None:
@@ -91,8 +98,6 @@ class JobSender:
                 )
         except Exception as error:  # noqa: BLE001  told by the next add or flush
             self._failure = self._failure or error
-        finally:
-            self._room.release()
 
     def _count(self, jobs: Sequence[TransferJob]) -> None:
         self.messages += 1

@@ -197,6 +197,24 @@ def test_deletes_wait_for_the_whole_listing(tmp_path: Path, monkeypatch: Any) ->
     assert source.requests[0] == ("0039", 1000), "it went on where it was"
 
 
+@pytest.mark.parametrize(("cap", "told"), [(2, []), (3, ["x", "y", "z"]), (9, ["x", "y", "z"])])
+def test_more_than_the_cap_allows_is_not_deleted_at_all(
+    cap: int, told: list[str], monkeypatch: Any
+) -> None:
+    deleted: list[str] = []
+
+    async def delete(_parts: Any, _pair: Any, keys: list[str]) -> Any:
+        deleted.extend(keys)
+        return Deleted(count=len(keys))
+
+    monkeypatch.setattr(pair_module, "delete_extraneous", delete)
+    parts = FakeParts(ListedBucket([]), ListedBucket(listed("xyz", "to/")), Sink())
+    report = run(parts, delete_extraneous=cap)
+    assert deleted == told
+    assert bool(report.errors) is not bool(told)
+    assert report.outcome.extraneous == 3
+
+
 def test_ignored_extraneous_objects_are_not_deleted(monkeypatch: Any) -> None:
     deleted: list[str] = []
 
@@ -314,6 +332,38 @@ def test_nothing_is_taken_after_a_failure() -> None:
     asyncio.run(main())
     assert sender.sent == 0
     assert len(sink.sizes) < 20
+
+
+def test_a_flush_that_is_cancelled_leaves_what_is_being_sent() -> None:
+    sink = Sink()
+
+    async def main() -> None:
+        sender = JobSender([sink])
+        await sender.add(job("a"))
+        flush = asyncio.create_task(sender.flush())
+        await asyncio.sleep(0)
+        flush.cancel()
+        await asyncio.gather(flush, return_exceptions=True)
+        await sender.flush()
+        assert sender.sent == 1
+
+    asyncio.run(main())
+    assert sink.keys == {"a"}
+
+
+def test_a_send_that_is_broken_off_counts_as_failed() -> None:
+    async def main() -> None:
+        sender = JobSender([Sink()])
+        await sender.add(job("a"))
+        flush = asyncio.create_task(sender.flush())
+        await asyncio.sleep(0)
+        for send in sender._sending:
+            send.cancel()
+        with pytest.raises(TransientStoreError, match="broken off"):
+            await flush
+        assert sender.sent == 0
+
+    asyncio.run(main())
 
 
 def test_several_queues_share_the_messages() -> None:

@@ -4,18 +4,23 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Sequence
+from typing import Any, cast
 
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from support.listing import ListedBucket
-from sync.engine.compare import Comparing, Difference, Finding, Window
-from sync.engine.comparison import Comparison
+from sync.engine.checksum_look import ChecksumLook
+from sync.engine.closer_look import CloserLook, Look, Open
+from sync.engine.compare import Comparing, Difference, Finding, Pair, Window
+from sync.engine.comparison import Comparison, Refine, in_turn
 from sync.engine.keyspace import LAST, KeyRange, cuts
 from sync.engine.reading import Side
+from sync.engine.version_look import VersionLook
 from sync.errors import ListingOutOfOrder, TransientStoreError
-from sync.model import ListedObject
+from sync.model import ListedObject, ObjectRef
+from sync.ports import ListingPage
 
 # Short keys over few letters meet often; the last four sort otherwise in UTF-16 than in UTF-8.
 KEYS = st.text(alphabet="ab/-\x01~é\ue000\ufffd\U00010000\U0001f600", min_size=1, max_size=6)
@@ -284,3 +289,98 @@ def test_a_cut_leaves_keys_on_both_sides_and_none_is_missed(
     else:
         assert found > seen
         assert any(key > found for key in above)
+
+
+class Grows(ListedBucket):
+    """A bucket whose later part appears when it is asked whether there is any."""
+
+    async def list_page(self, bucket: str, **how: Any) -> ListingPage:
+        if how.get("limit") == 1:
+            return ListingPage([ListedObject("zz", 1)], "")
+        return await super().list_page(bucket, **how)
+
+
+def test_keys_that_appear_meanwhile_make_nothing_be_told_twice() -> None:
+    held = {f"{number:03}": 1 for number in range(60)}
+    right = ListedBucket(entries({f"{number:03}": 1 for number in range(400)}), page=3)
+    for connections in (2, 5):
+        source = Grows(entries(held), page=10)
+        found, _ = asyncio.run(compared(source, right, connections=connections))
+        keys = [one.key for one in found if one.kind is Difference.EXTRANEOUS]
+        assert sorted(keys) == [f"{number:03}" for number in range(60, 400)]
+
+
+def look(known: dict[str, str], *versions: tuple[str, str | None]) -> dict[str, str]:
+    """What a look at these versions finds, by key."""
+
+    async def copied(refs: Sequence[ObjectRef]) -> dict[ObjectRef, str]:
+        return {ref: known[ref.key] for ref in refs if ref.key in known}
+
+    pairs = [
+        (ListedObject(key, 1, version_id=version), ListedObject(key, 1))
+        for key, version in versions
+    ]
+    window = asyncio.run(VersionLook("s", copied).refine(pairs))
+    assert len(window.findings) + len(window.equal) == len(pairs)
+    assert all(one.kind is Difference.VERSION for one in window.findings)
+    return {one.key: one.detail for one in window.findings}
+
+
+def test_versions_differ_where_the_table_knows_another_or_none() -> None:
+    found = look(
+        {"same": "v1", "other": "v0", "plain": "null"},
+        ("same", "v1"),
+        ("other", "v2"),
+        ("unknown", "v1"),
+        ("plain", None),
+    )
+    assert found == {
+        "other": "the source has version v2, the ledger v0",
+        "unknown": "the source has version v1, the ledger no copy",
+    }
+
+
+def test_closer_looks_come_in_turn_each_at_what_the_one_before_left() -> None:
+    seen: list[list[str]] = []
+
+    def looker(differing: str) -> Refine:
+        async def refine(pairs: Sequence[Pair]) -> Window:
+            seen.append([source.key for source, _ in pairs])
+            found = [Finding(Difference.CHECKSUM, differing)]
+            return Window(found, [pair for pair in pairs if pair[0].key != differing])
+
+        return refine
+
+    pairs = [(ListedObject(key, 1), ListedObject(key, 1)) for key in "abc"]
+
+    async def main() -> Window:
+        return await in_turn([looker("a"), looker("c")])(pairs)
+
+    window = asyncio.run(main())
+    assert seen == [["a", "b", "c"], ["b", "c"]]
+    assert [one.key for one in window.findings] == ["a", "c"]
+    assert [source.key for source, _ in window.equal] == ["b"]
+
+
+@pytest.mark.parametrize(
+    ("seen", "differs", "unverified"),
+    [
+        (Look(equal_by="crc32c"), False, 0),
+        (Look(open=Open.UNVERIFIED), False, 1),
+        (Look(changed=True), True, 0),
+        (Look(Finding(Difference.CHECKSUM, "k")), True, 0),
+        (Look(Finding(Difference.SIZE, "k")), True, 0),
+        (Look(equal_by="gone"), False, 0),
+    ],
+)
+def test_what_a_look_at_checksums_comes_to(seen: Look, differs: bool, unverified: int) -> None:
+    class Scripted:
+        async def at(self, _pair: Pair) -> Look:
+            return seen
+
+    looker = ChecksumLook(cast("CloserLook", Scripted()))
+    pair = ListedObject("k", 1), ListedObject("k", 1)
+    window = asyncio.run(looker.refine([pair]))
+    assert bool(window.findings) is differs
+    assert bool(window.equal) is not differs
+    assert looker.unverified == unverified

@@ -351,3 +351,48 @@ def test_check_accepts_the_original_table_and_remarks_on_a_missing_index() -> No
 def test_check_refuses_a_table_with_another_key(answer: ScriptedReply) -> None:
     with pytest.raises(ConfigError, match="partition key named Key"):
         Bench(answer).run(DynamoLedger.check)
+
+
+def copied(key: str, version: str, *statuses: str, **more: Any) -> dict[str, Any]:
+    row = {"Key": {"S": f"src/{key}"}, "versionId": {"S": version}}
+    return row | {"jobStatus": {"SS": list(statuses)}} | more
+
+
+def test_copied_versions_are_those_whose_last_copy_is_done() -> None:
+    rows = [
+        copied("done", "v1", "DONE", "ERR"),
+        copied("failed", "v1", "ERR"),
+        copied("begun", "v2", "DONE", uploadId={"S": "u"}),
+        copied("deleted", "v1", "DONE", outcome={"S": "deleted"}),
+        copied("new", "v3", "DONE", outcome={"S": "copied"}),
+    ]
+    asked = [ObjectRef("src", key) for key in ("done", "failed", "begun", "deleted", "new", "no")]
+    bench = Bench(ok({"Responses": {"jobs": rows}}))
+    found = bench.run(lambda ledger: ledger.copied_versions(asked))
+    assert {ref.key: version for ref, version in found.items()} == {"done": "v1", "new": "v3"}
+
+
+def test_rows_that_are_left_unprocessed_are_asked_for_again() -> None:
+    refs = [ObjectRef("src", f"{number}") for number in range(150)]
+
+    def half(asked: Asked) -> ScriptedReply:
+        keys = [key["Key"]["S"] for key in asked.payload["RequestItems"]["jobs"]["Keys"]]
+        assert len(keys) <= 100
+        given = keys[: (len(keys) + 1) // 2]
+        left = [{"Key": {"S": key}} for key in keys[len(given) :]]
+        found = [copied(key.partition("/")[2], "v", "DONE") for key in given]
+        unprocessed = {"jobs": {"Keys": left}} if left else {}
+        return ok({"Responses": {"jobs": found}, "UnprocessedKeys": unprocessed})
+
+    bench = Bench(*[half] * 20)
+    bench.ledger._api.retries = Retries(attempts=10, chance=lambda: 0.0)
+    assert bench.run(lambda ledger: ledger.copied_versions(refs)) == dict.fromkeys(refs, "v")
+
+
+def test_a_table_that_gives_nothing_is_an_error_not_an_unknown_object() -> None:
+    def nothing(asked: Asked) -> ScriptedReply:
+        return ok({"Responses": {}, "UnprocessedKeys": asked.payload["RequestItems"]})
+
+    bench = Bench(nothing, nothing, nothing)
+    with pytest.raises(Throttled):
+        bench.run(lambda ledger: ledger.copied_versions([ObjectRef("src", "k")]))
