@@ -8,7 +8,7 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any, Final, NamedTuple
 
-from sync.engine.keyspace import KeyRange
+from sync.engine.comparing.keyspace import KeyRange
 from sync.errors import ConfigError, SyncError
 from sync.model import BucketPair
 

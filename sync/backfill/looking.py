@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 from sync.backfill.opening import Parts
-from sync.engine.closer_look import CloserLook, Depth, KnownCopy
-from sync.engine.compare import Comparing
+from sync.engine.comparing.closer_look import CloserLook, Depth, KnownCopy
+from sync.engine.comparing.compare import Comparing
 from sync.engine.retry import Retry
 from sync.model import BucketPair
 from sync.wiring import transfer_budget

@@ -15,10 +15,10 @@ from sync.adapters.sorted_listing import SortedLister
 from sync.adapters.sqs import SqsQueue
 from sync.backfill.options import JobsenderOptions
 from sync.config import JobType, Settings
-from sync.engine.reading import Side
+from sync.engine.comparing.reading import Side
+from sync.engine.comparing.retrying_lister import RetryingLister
+from sync.engine.comparing.version_look import CopiedVersions
 from sync.engine.retry import Retry
-from sync.engine.retrying_lister import RetryingLister
-from sync.engine.version_look import CopiedVersions
 from sync.errors import ConfigError
 from sync.messages import destination_key
 from sync.model import BucketPair, ObjectRef

@@ -17,14 +17,14 @@ from sync.backfill.opening import Parts
 from sync.backfill.options import JobsenderOptions
 from sync.backfill.progress import tell_progress
 from sync.backfill.records import Records
-from sync.engine.checksum_look import ChecksumLook
-from sync.engine.closer_look import Depth
-from sync.engine.compare import Comparing, Finding, Tally
-from sync.engine.comparison import Comparison, Refine, in_turn
-from sync.engine.keyspace import KeyRange
-from sync.engine.queueing import Outcome, Queueing, Wanted
-from sync.engine.sending import MOST_BODY, JobSender
-from sync.engine.version_look import VersionLook
+from sync.engine.comparing.checksum_look import ChecksumLook
+from sync.engine.comparing.closer_look import Depth
+from sync.engine.comparing.compare import Comparing, Finding, Tally
+from sync.engine.comparing.comparison import Comparison, Refine, in_turn
+from sync.engine.comparing.keyspace import KeyRange
+from sync.engine.comparing.queueing import Outcome, Queueing, Wanted
+from sync.engine.comparing.sending import MOST_BODY, JobSender
+from sync.engine.comparing.version_look import VersionLook
 from sync.errors import SyncError
 from sync.model import BucketPair, TransferJob
 from sync.telemetry.lines import write

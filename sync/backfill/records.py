@@ -8,7 +8,7 @@ from pathlib import Path
 from types import TracebackType
 from typing import IO, Final, Self
 
-from sync.engine.compare import Finding
+from sync.engine.comparing.compare import Finding
 from sync.messages import encode_job
 from sync.model import BucketPair, JobKind, TransferJob
 

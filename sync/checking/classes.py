@@ -6,8 +6,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Final
 
-from sync.engine.closer_look import Open
-from sync.engine.compare import Difference
+from sync.engine.comparing.closer_look import Open
+from sync.engine.comparing.compare import Difference
 
 CHANGING: Final = "changing"
 FAILED: Final = "failed"

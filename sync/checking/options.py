@@ -5,8 +5,8 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from sync.engine.closer_look import Depth, Reading
-from sync.engine.compare import Comparing
+from sync.engine.comparing.closer_look import Depth, Reading
+from sync.engine.comparing.compare import Comparing
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

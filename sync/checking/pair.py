@@ -15,15 +15,15 @@ from sync.checking.classes import CHANGING, FAILED
 from sync.checking.findings import Entry, Findings
 from sync.checking.options import CheckOptions
 from sync.checking.result import PairResult
-from sync.engine.closer_look import KnownCopy, Look, same_difference
-from sync.engine.compare import Difference, Finding, Pair, Window
-from sync.engine.comparison import Comparison
-from sync.engine.queueing import TO_COPY, Wanted, job_of
-from sync.engine.reading import Side
-from sync.engine.sampling import sample
-from sync.engine.sending import JobSender
-from sync.engine.spool import Spool, Waiting
-from sync.engine.together import together
+from sync.engine.comparing.closer_look import KnownCopy, Look, same_difference
+from sync.engine.comparing.compare import Difference, Finding, Pair, Window
+from sync.engine.comparing.comparison import Comparison
+from sync.engine.comparing.queueing import TO_COPY, Wanted, job_of
+from sync.engine.comparing.reading import Side
+from sync.engine.comparing.sampling import sample
+from sync.engine.comparing.sending import JobSender
+from sync.engine.comparing.spool import Spool, Waiting
+from sync.engine.comparing.together import together
 from sync.errors import CredentialsRejected, NoSuchBucket, SyncError
 from sync.model import BucketPair, ListedObject, ObjectRef
 from sync.wiring import connections

@@ -9,8 +9,8 @@ from typing import Any
 from sync.checking.classes import CHANGING, FAILED
 from sync.checking.findings import Findings
 from sync.checking.options import CheckOptions
-from sync.engine.closer_look import Open
-from sync.engine.compare import Tally
+from sync.engine.comparing.closer_look import Open
+from sync.engine.comparing.compare import Tally
 from sync.model import BucketPair
 
 

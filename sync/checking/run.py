@@ -18,10 +18,10 @@ from sync.checking.options import CheckOptions
 from sync.checking.pair import PairCheck
 from sync.checking.result import CheckResult
 from sync.config import Settings
-from sync.engine.closer_look import KnownCopy
-from sync.engine.evidence import Copied
-from sync.engine.known_copies import KnownCopies
-from sync.engine.sending import JobSender
+from sync.engine.comparing.closer_look import KnownCopy
+from sync.engine.comparing.evidence import Copied
+from sync.engine.comparing.known_copies import KnownCopies
+from sync.engine.comparing.sending import JobSender
 from sync.errors import ConfigError, SyncError
 from sync.model import BucketPair, ObjectRef
 from sync.telemetry.lines import write

@@ -6,7 +6,7 @@ from typing import Final
 
 from sync.checking.classes import FAILED
 from sync.checking.result import CheckResult
-from sync.engine.closer_look import Open
+from sync.engine.comparing.closer_look import Open
 
 _MINUTE: Final = 60
 _ASIDE: Final = {

@@ -23,8 +23,8 @@ from sync.checking.run import check
 from sync.checking.terminal import lines
 from sync.commands.output import json_line
 from sync.config import load
-from sync.engine.closer_look import Depth, Reading
-from sync.engine.compare import Comparing
+from sync.engine.comparing.closer_look import Depth, Reading
+from sync.engine.comparing.compare import Comparing
 from sync.errors import ConfigError
 from sync.worker import loop_factory, rest_the_collector
 

@@ -13,8 +13,8 @@ from sync.commands.output import json_line
 from sync.commands.queue_options import add_common, by_dead_letter_queue, existing, names_of
 from sync.commands.tables import moment, shown
 from sync.config import Settings, load
-from sync.engine.peek import Peeked, peek
-from sync.engine.redrive import failure_of
+from sync.engine.tools.peek import Peeked, peek
+from sync.engine.tools.redrive import failure_of
 from sync.explaining import explain_body
 from sync.ports import Delivery
 

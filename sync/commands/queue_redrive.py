@@ -15,7 +15,7 @@ from sync.commands.output import json_line
 from sync.commands.queue_options import add_common, by_dead_letter_queue, names_of
 from sync.commands.tables import shown, table
 from sync.config import Settings, load
-from sync.engine.redrive import Redrive, Redriven, failure_of
+from sync.engine.tools.redrive import Redrive, Redriven, failure_of
 from sync.errors import ConfigError, MessageError
 from sync.ignore import IgnoreList
 from sync.messages import DestinationRule, decode_records

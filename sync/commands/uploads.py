@@ -16,7 +16,7 @@ from sync.arguments import duration
 from sync.commands.output import json_line
 from sync.commands.tables import age, moment, shown
 from sync.config import Settings, load
-from sync.engine.janitor import Aborted, Janitor, Unfinished
+from sync.engine.tools.janitor import Aborted, Janitor, Unfinished
 from sync.errors import ConfigError
 from sync.ports import Clock
 from sync.telemetry.amounts import size

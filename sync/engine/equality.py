@@ -11,7 +11,7 @@ from collections.abc import Iterator
 from typing import Final, NamedTuple
 from urllib.parse import parse_qsl
 
-from sync.engine import evidence
+from sync.engine.comparing import evidence
 from sync.errors import SyncError, Verdict
 from sync.model import Dialect, ObjectHeaders, ObjectMeta
 

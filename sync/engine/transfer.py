@@ -43,7 +43,7 @@ from sync.ports import (
 )
 
 if TYPE_CHECKING:
-    from sync.engine.closer_look import ComparableStore
+    from sync.engine.comparing.closer_look import ComparableStore
 
 _BUFFERED_AT_ONCE = 2
 

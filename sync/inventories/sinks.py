@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Final, Protocol, TextIO
 
-from sync.engine.sending import JobSender
+from sync.engine.comparing.sending import JobSender
 from sync.errors import ConfigError
 from sync.messages import encode_job
 from sync.model import TransferJob

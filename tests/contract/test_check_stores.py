@@ -16,8 +16,8 @@ from sync.adapters.clock import SystemClock
 from sync.adapters.memory import MemoryObserver
 from sync.checksums import BytesStream, Digester
 from sync.engine.budget import Budget
+from sync.engine.comparing.whole_read import WholeReader
 from sync.engine.retry import Retry
-from sync.engine.whole_read import WholeReader
 from sync.errors import NotFound, PreconditionFailed, SourceChanged
 from sync.model import (
     Identity,

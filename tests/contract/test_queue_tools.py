@@ -24,8 +24,8 @@ def aws() -> Iterator[MotoAws]:
 @pytest.fixture(autouse=True)
 def at_once(monkeypatch: pytest.MonkeyPatch) -> None:
     """moto answers for the whole queue, so there is nothing to wait for."""
-    monkeypatch.setattr("sync.engine.redrive._WAIT", 0.0)
-    monkeypatch.setattr("sync.engine.peek._WAIT", 0.0)
+    monkeypatch.setattr("sync.engine.tools.redrive._WAIT", 0.0)
+    monkeypatch.setattr("sync.engine.tools.peek._WAIT", 0.0)
 
 
 @pytest.fixture(scope="module")

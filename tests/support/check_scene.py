@@ -16,8 +16,8 @@ from sync.checking.options import CheckOptions
 from sync.checking.pair import PairCheck
 from sync.checking.result import CheckResult
 from sync.config import load
-from sync.engine.closer_look import KnownCopy
-from sync.engine.sending import JobSender
+from sync.engine.comparing.closer_look import KnownCopy
+from sync.engine.comparing.sending import JobSender
 from sync.messages import decode, destination_key
 from sync.model import BucketPair, Dialect, ListedObject, ObjectHeaders, ObjectRef
 from sync.ports import ListingPage

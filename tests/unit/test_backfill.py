@@ -23,8 +23,8 @@ from sync.backfill.opening import Parts
 from sync.backfill.options import JobsenderOptions, moment
 from sync.backfill.pair import PairReport, PairRun
 from sync.config.bucket_list import parse_bucket_list
-from sync.engine.reading import Side
-from sync.engine.sending import MOST_BODY, JobSender
+from sync.engine.comparing.reading import Side
+from sync.engine.comparing.sending import MOST_BODY, JobSender
 from sync.errors import ConfigError, TransientStoreError
 from sync.messages import decode, encode_batch
 from sync.messages.records import DestinationRule

@@ -11,7 +11,7 @@ from sync.checking.options import CheckOptions
 from sync.checking.run import limited
 from sync.cli import main
 from sync.commands import check
-from sync.engine.closer_look import Reading
+from sync.engine.comparing.closer_look import Reading
 from sync.errors import ConfigError
 from sync.model import BucketPair
 

@@ -9,7 +9,7 @@ import pytest
 from sync.adapters.dialects import AWS, GCS, GENERIC
 from sync.adapters.ledger_rows import read_crc32c
 from sync.adapters.s3_headers import object_meta, with_md5
-from sync.engine.evidence import Copied, Proof, provenance, recorded, stored
+from sync.engine.comparing.evidence import Copied, Proof, provenance, recorded, stored
 from sync.model import Checksums, Identity, ObjectHeaders, ObjectMeta, ObjectRef
 
 ONE, TWO = "0" * 31 + "1", "0" * 31 + "2"

@@ -13,9 +13,9 @@ from hypothesis import strategies as st
 
 from support.check_scene import Scene
 from sync.adapters.memory import MEMORY_DIALECT
-from sync.engine.closer_look import Depth, Reading
-from sync.engine.compare import Comparing
-from sync.engine.evidence import Copied
+from sync.engine.comparing.closer_look import Depth, Reading
+from sync.engine.comparing.compare import Comparing
+from sync.engine.comparing.evidence import Copied
 from sync.errors import AccessDenied, NoSuchBucket, NotRestored, TransientStoreError
 from sync.model import Digest, Identity, ObjectRef
 

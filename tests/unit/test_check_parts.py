@@ -15,14 +15,14 @@ from support.virtual import VirtualClock
 from sync.adapters.memory import MemoryObserver, MemoryStore
 from sync.checksums import Digester
 from sync.engine.budget import Budget
-from sync.engine.compare import Difference, Finding
-from sync.engine.evidence import Copied
-from sync.engine.known_copies import KnownCopies
+from sync.engine.comparing.compare import Difference, Finding
+from sync.engine.comparing.evidence import Copied
+from sync.engine.comparing.known_copies import KnownCopies
+from sync.engine.comparing.sampling import sample
+from sync.engine.comparing.spool import Spool
+from sync.engine.comparing.together import both, together
+from sync.engine.comparing.whole_read import WholeRead, WholeReader
 from sync.engine.retry import Retry
-from sync.engine.sampling import sample
-from sync.engine.spool import Spool
-from sync.engine.together import both, together
-from sync.engine.whole_read import WholeRead, WholeReader
 from sync.errors import (
     NotFound,
     PreconditionFailed,

@@ -20,7 +20,7 @@ from sync.checking.page import page, write_page
 from sync.checking.result import CheckResult, PairResult
 from sync.checking.terminal import lines
 from sync.checking.words import lasted
-from sync.engine.closer_look import Depth, Reading
+from sync.engine.comparing.closer_look import Depth, Reading
 from sync.errors import ConfigError
 from sync.model import BucketPair, ListedObject
 

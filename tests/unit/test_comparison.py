@@ -11,13 +11,13 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from support.listing import ListedBucket
-from sync.engine.checksum_look import ChecksumLook
-from sync.engine.closer_look import CloserLook, Look, Open
-from sync.engine.compare import Comparing, Difference, Finding, Pair, Window
-from sync.engine.comparison import Comparison, Refine, in_turn
-from sync.engine.keyspace import LAST, KeyRange, cuts
-from sync.engine.reading import Side
-from sync.engine.version_look import VersionLook
+from sync.engine.comparing.checksum_look import ChecksumLook
+from sync.engine.comparing.closer_look import CloserLook, Look, Open
+from sync.engine.comparing.compare import Comparing, Difference, Finding, Pair, Window
+from sync.engine.comparing.comparison import Comparison, Refine, in_turn
+from sync.engine.comparing.keyspace import LAST, KeyRange, cuts
+from sync.engine.comparing.reading import Side
+from sync.engine.comparing.version_look import VersionLook
 from sync.errors import ListingOutOfOrder, TransientStoreError
 from sync.model import ListedObject, ObjectRef
 from sync.ports import ListingPage

@@ -9,7 +9,7 @@ from dataclasses import dataclass, field
 import pytest
 
 from support.virtual import VirtualClock, run
-from sync.engine.janitor import Aborted, Janitor, Unfinished
+from sync.engine.tools.janitor import Aborted, Janitor, Unfinished
 from sync.errors import AccessDenied, NoSuchBucket, NoSuchUpload, SyncError, TransientStoreError
 from sync.model import ObjectRef, Upload, UploadedPart
 

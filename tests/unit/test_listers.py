@@ -16,8 +16,8 @@ from support.listing import ListedBucket
 from support.virtual import VirtualClock
 from sync.adapters.memory import MemoryObserver
 from sync.adapters.sorted_listing import SortedLister
+from sync.engine.comparing.retrying_lister import RetryingLister
 from sync.engine.retry import Retry
-from sync.engine.retrying_lister import RetryingLister
 from sync.errors import AccessDenied, Throttled, TransientStoreError
 from sync.model import ListedObject
 

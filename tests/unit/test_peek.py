@@ -4,7 +4,7 @@ import pytest
 
 from support.virtual import VirtualClock, run
 from sync.adapters.memory import MemoryQueue
-from sync.engine.peek import Peeked, peek
+from sync.engine.tools.peek import Peeked, peek
 from sync.errors import ConfigError, TransientStoreError
 from sync.ports import Delivery
 

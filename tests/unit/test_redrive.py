@@ -14,7 +14,7 @@ from hypothesis import strategies as st
 
 from support.virtual import VirtualClock, run
 from sync.adapters.memory import MemoryQueue
-from sync.engine.redrive import Redrive, Redriven, failure_of
+from sync.engine.tools.redrive import Redrive, Redriven, failure_of
 from sync.errors import AccessDenied, MessageError, TransientStoreError
 from sync.ports import Delivery
 

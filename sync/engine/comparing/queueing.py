@@ -7,7 +7,7 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import Final, Protocol
 
-from sync.engine.compare import Difference, Finding, Window
+from sync.engine.comparing.compare import Difference, Finding, Window
 from sync.messages import destination_key
 from sync.model import BucketPair, JobKind, ListedObject, ObjectRef, TransferJob
 

@@ -7,9 +7,9 @@ from typing import Final, NamedTuple
 
 from sync.checksums import Digester, combine_crc32c, combine_crc64nvme, joined
 from sync.engine.budget import Budget
-from sync.engine.evidence import difference, of_bytes
+from sync.engine.comparing.evidence import difference, of_bytes
+from sync.engine.comparing.together import together
 from sync.engine.retry import Retry
-from sync.engine.together import together
 from sync.errors import IntegrityError, SourceChanged, SyncError
 from sync.model import MIB, Checksums, Digest, ObjectMeta, ObjectRef
 from sync.ports import ByteStream, SourceStore

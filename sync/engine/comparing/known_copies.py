@@ -6,7 +6,7 @@ import asyncio
 from collections.abc import Awaitable, Callable, Coroutine, Mapping, Sequence
 from typing import Any, Final
 
-from sync.engine.evidence import Copied
+from sync.engine.comparing.evidence import Copied
 from sync.errors import SyncError
 from sync.model import ObjectRef
 from sync.ports import Clock

@@ -10,7 +10,7 @@ from pathlib import Path
 from types import TracebackType
 from typing import IO, Any, Final, NamedTuple, Self
 
-from sync.engine.compare import Difference, Finding
+from sync.engine.comparing.compare import Difference, Finding
 from sync.model import ListedObject
 
 IN_MEMORY: Final = 10_000

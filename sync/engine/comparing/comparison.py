@@ -12,9 +12,9 @@ import asyncio
 from collections.abc import Awaitable, Callable, Sequence
 from typing import Final
 
-from sync.engine.compare import Comparing, Finding, Pair, Tally, Window, examine
-from sync.engine.keyspace import KeyRange, cuts
-from sync.engine.reading import Side, SideReader
+from sync.engine.comparing.compare import Comparing, Finding, Pair, Tally, Window, examine
+from sync.engine.comparing.keyspace import KeyRange, cuts
+from sync.engine.comparing.reading import Side, SideReader
 from sync.errors import SyncError
 from sync.model import ListedObject
 

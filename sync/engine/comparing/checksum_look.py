@@ -5,8 +5,8 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Sequence
 
-from sync.engine.closer_look import CloserLook, Look, Open
-from sync.engine.compare import Difference, Finding, Pair, Window
+from sync.engine.comparing.closer_look import CloserLook, Look, Open
+from sync.engine.comparing.compare import Difference, Finding, Pair, Window
 
 
 class ChecksumLook:

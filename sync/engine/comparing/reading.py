@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from operator import attrgetter, lt
 
-from sync.engine.keyspace import KeyRange
+from sync.engine.comparing.keyspace import KeyRange
 from sync.errors import ListingOutOfOrder
 from sync.model import ListedObject
 from sync.ports import ObjectLister

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 
-from sync.engine.compare import Difference, Finding, Pair, Window
+from sync.engine.comparing.compare import Difference, Finding, Pair, Window
 from sync.model import ObjectRef
 
 CopiedVersions = Callable[[Sequence[ObjectRef]], Awaitable[Mapping[ObjectRef, str]]]

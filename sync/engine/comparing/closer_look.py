@@ -9,13 +9,13 @@ from dataclasses import dataclass
 from enum import StrEnum
 from typing import Final, NamedTuple, Protocol
 
-from sync.engine import evidence
 from sync.engine.budget import Budget
-from sync.engine.compare import Comparing, Difference, Finding, Pair, examine
-from sync.engine.evidence import Copied, Evidence, Proof
+from sync.engine.comparing import evidence
+from sync.engine.comparing.compare import Comparing, Difference, Finding, Pair, examine
+from sync.engine.comparing.evidence import Copied, Evidence, Proof
+from sync.engine.comparing.together import both
+from sync.engine.comparing.whole_read import RANGE, DamagedRead, WholeRead, WholeReader
 from sync.engine.retry import Retry
-from sync.engine.together import both
-from sync.engine.whole_read import RANGE, DamagedRead, WholeRead, WholeReader
 from sync.errors import NoSuchBucket, NotFound, NotRestored, PreconditionFailed, SourceChanged
 from sync.messages import destination_key
 from sync.model import BucketPair, Digest, ListedObject, ObjectMeta, ObjectRef

@@ -1,0 +1,1 @@
+"""Two sides compared: listings merged, objects looked at closer, differences made into jobs."""
