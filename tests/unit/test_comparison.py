@@ -292,22 +292,36 @@ def test_a_cut_leaves_keys_on_both_sides_and_none_is_missed(
 
 
 class Grows(ListedBucket):
-    """A bucket whose later part appears when it is asked whether there is any."""
+    """A bucket that has one key more once its listing has come to an end."""
+
+    ended = False
 
     async def list_page(self, bucket: str, **how: Any) -> ListingPage:
-        if how.get("limit") == 1:
-            return ListingPage([ListedObject("zz", 1)], "")
-        return await super().list_page(bucket, **how)
+        if self.ended and how.get("limit") == 1:
+            return ListingPage([ListedObject("2zz", 1)], "")
+        page = await super().list_page(bucket, **how)
+        self.ended = self.ended or not page.token
+        return page
 
 
-def test_keys_that_appear_meanwhile_make_nothing_be_told_twice() -> None:
-    held = {f"{number:03}": 1 for number in range(60)}
-    right = ListedBucket(entries({f"{number:03}": 1 for number in range(400)}), page=3)
-    for connections in (2, 5):
-        source = Grows(entries(held), page=10)
-        found, _ = asyncio.run(compared(source, right, connections=connections))
-        keys = [one.key for one in found if one.kind is Difference.EXTRANEOUS]
-        assert sorted(keys) == [f"{number:03}" for number in range(60, 400)]
+@pytest.mark.parametrize("last", range(90, 100))
+@pytest.mark.parametrize("page", [4, 7])
+def test_keys_that_appear_meanwhile_make_nothing_be_told_twice(last: int, page: int) -> None:
+    """A range whose source has ended is not cut, not even while a window of it is being taken."""
+    source = Grows(entries({f"{number:03}": 1 for number in range(last)}), page=10)
+    right = ListedBucket(entries({f"{number:03}": 1 for number in range(400)}), page=page)
+    found: list[str] = []
+
+    async def take(window: Window) -> None:
+        for _ in range(20):
+            await asyncio.sleep(0)
+        found.extend(one.key for one in window.findings if one.kind is Difference.EXTRANEOUS)
+
+    comparison = Comparison(
+        Side(source, "s"), Side(right, "d"), how=Comparing(), take=take, connections=2
+    )
+    asyncio.run(comparison.run())
+    assert sorted(found) == [f"{number:03}" for number in range(last, 400)]
 
 
 def look(known: dict[str, str], *versions: tuple[str, str | None]) -> dict[str, str]:
