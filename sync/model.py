@@ -17,6 +17,10 @@ GIB = 1024 * MIB
 TIB = 1024 * GIB
 
 
+# Classes whose objects must be restored before a GET succeeds (S3: InvalidObjectState).
+ARCHIVED = frozenset({"GLACIER", "DEEP_ARCHIVE"})
+
+
 class Digest(StrEnum):
     """A checksum algorithm that can be computed while bytes stream past."""
 

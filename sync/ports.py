@@ -212,6 +212,11 @@ class ObjectLister(Protocol):
 class JobSink(Protocol):
     """Where message bodies are sent."""
 
+    @property
+    def max_message_size(self) -> int:
+        """Bytes of the largest body that it takes."""
+        ...
+
     async def send(self, bodies: Iterable[str]) -> list[str]:
         """Send each as a message; returns those that could not be sent, after retries."""
         ...

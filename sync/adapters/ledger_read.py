@@ -24,12 +24,8 @@ _BATCH: Final = 100
 
 async def read_rows(api: JsonApi, table: str, keys: Sequence[str]) -> dict[str, LedgerRow]:
     """The rows that there are, by key; what the table leaves unprocessed is asked for again."""
-    rows: dict[str, LedgerRow] = {}
-    for start in range(0, len(keys), _BATCH):
-        for item in await _batch(api, table, keys[start : start + _BATCH]):
-            row = read_row(item)
-            rows[row.key] = row
-    return rows
+    rows = map(read_row, await _items(api, table, keys))
+    return {row.key: row for row in rows}
 
 
 async def read_copies(
@@ -39,13 +35,18 @@ async def read_copies(
     where, and the CRC32C of its bytes.
     """
     named = {row_key(ref): ref for ref in sources}
-    keys = list(named)
     found = {}
+    for item in await _items(api, table, list(named)):
+        row, identity = read_row(item), read_identity(item)
+        if identity is not None and row.copied and row.key in named:
+            found[named[row.key]] = identity, row.destination, read_crc32c(item)
+    return found
+
+
+async def _items(api: JsonApi, table: str, keys: Sequence[str]) -> list[Mapping[str, Attribute]]:
+    found: list[Mapping[str, Attribute]] = []
     for start in range(0, len(keys), _BATCH):
-        for item in await _batch(api, table, keys[start : start + _BATCH]):
-            row, identity = read_row(item), read_identity(item)
-            if identity is not None and row.copied and row.key in named:
-                found[named[row.key]] = identity, row.destination, read_crc32c(item)
+        found += await _batch(api, table, keys[start : start + _BATCH])
     return found
 
 

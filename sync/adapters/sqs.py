@@ -137,6 +137,11 @@ class SqsQueue:
             await self._api.pause(failures)
         raise IntegrityError("SQS SendMessage: the MD5 in the reply is not that of the message")
 
+    @property
+    def max_message_size(self) -> int:
+        """What the queue's settings allow one message, in bytes."""
+        return self.facts.max_message_size
+
     async def send(self, bodies: Iterable[str], *, group: str = "") -> list[str]:
         """Send messages in batches that fit; returns the bodies that could not be sent.
 

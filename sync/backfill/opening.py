@@ -14,7 +14,7 @@ from sync.adapters.s3_listing import VersionLister
 from sync.adapters.sorted_listing import SortedLister
 from sync.adapters.sqs import SqsQueue
 from sync.backfill.options import JobsenderOptions
-from sync.config import JobType, Settings
+from sync.config import Settings
 from sync.engine.comparing.reading import Side
 from sync.engine.comparing.retrying_lister import RetryingLister
 from sync.engine.comparing.version_look import CopiedVersions
@@ -123,10 +123,8 @@ def _report(text: str) -> None:
 
 
 def _require(settings: Settings, options: JobsenderOptions) -> None:
-    faults = []
+    faults = list(settings.require_keys())
     if not settings.queue_name and not options.dry_run:
-        faults.append("[Basic] sqs_queue_name is empty: name the queue to send jobs to")
-    if settings.job_type is JobType.GET and not settings.credentials_name:
-        faults += settings.require_worker()[-1:]
+        faults.insert(0, "[Basic] sqs_queue_name is empty: name the queue to send jobs to")
     if faults:
         raise ConfigError(*faults)

@@ -23,7 +23,7 @@ from sync.engine.comparing.compare import Comparing, Finding, Tally
 from sync.engine.comparing.comparison import Comparison, Refine, in_turn
 from sync.engine.comparing.keyspace import KeyRange
 from sync.engine.comparing.queueing import Outcome, Queueing, Wanted
-from sync.engine.comparing.sending import MOST_BODY, JobSender
+from sync.engine.comparing.sending import JobSender
 from sync.engine.comparing.version_look import VersionLook
 from sync.errors import SyncError
 from sync.model import BucketPair, TransferJob
@@ -252,9 +252,4 @@ class PairRun:
 
 
 def _sender(parts: Parts, options: JobsenderOptions) -> JobSender:
-    sizes = [queue.facts.max_message_size for queue in parts.queues]
-    return JobSender(
-        parts.queues,
-        keys_per_message=options.keys_per_message,
-        most_body=min([MOST_BODY, *sizes]),
-    )
+    return JobSender(parts.queues, keys_per_message=options.keys_per_message)

@@ -14,8 +14,6 @@ from pathlib import Path
 from time import monotonic
 from typing import Any, Final, TextIO
 
-from sync.adapters.clock import SystemClock
-from sync.adapters.ignore_file import IgnoreFile
 from sync.adapters.inventory import Inventory, open_inventory
 from sync.adapters.inventory_compare import Comparison, DuckDb, Shape, compare, report, shapes_of
 from sync.adapters.inventory_compare.as_sql import GCS_COLUMNS, S3_COLUMNS, bigquery
@@ -24,8 +22,8 @@ from sync.commands.inventory_findings import Findings, settle
 from sync.commands.output import json_line
 from sync.config import Settings
 from sync.errors import ConfigError
-from sync.ignore import IgnoreList
 from sync.inventories import Access, open_access
+from sync.inventories.access import ignore_list
 from sync.inventories.sinks import QueueSink
 from sync.model import MIB, BucketPair
 
@@ -69,7 +67,7 @@ async def _compare(
         source, destination = [await _open(arguments, access, side) for side in _SIDES]
         pair = _pair(arguments, settings, source, destination)
         options = _options(arguments, settings, _older(source, destination))
-        ignore = _ignore_list(settings)
+        ignore = ignore_list(settings, report=_tell)
         sink = await _sink(arguments, access)
         with _lines(arguments.output) as lines:
             async with _engine(arguments, source, destination) as (engine, (one, other)):
@@ -160,12 +158,6 @@ def _options(
         snapshot=snapshot,
         archived_too=arguments.include_archived,
     )
-
-
-def _ignore_list(settings: Settings) -> IgnoreList:
-    if settings.ignore_list is None:
-        return IgnoreList()
-    return IgnoreFile(settings.ignore_list, clock=SystemClock(), report=_tell).current()
 
 
 async def _sink(arguments: argparse.Namespace, access: Access) -> QueueSink | None:

@@ -13,15 +13,14 @@ from pathlib import Path
 from typing import Final
 
 from sync.adapters.clock import SystemClock
-from sync.adapters.ignore_file import IgnoreFile
 from sync.adapters.inventory import Inventory, open_inventory
 from sync.commands.output import json_line
 from sync.config import Settings, load
 from sync.config.keys import BY_NAME
 from sync.config.kinds import Moment
 from sync.errors import ConfigError
-from sync.ignore import IgnoreList
 from sync.inventories import Access, open_access
+from sync.inventories.access import ignore_list
 from sync.inventories.selection import Reason, Selection
 from sync.inventories.sending import Sending, Target
 from sync.inventories.sinks import LinesSink, Nowhere, QueueSink, Sink
@@ -148,7 +147,7 @@ def _selection(arguments: argparse.Namespace, settings: Settings) -> Selection:
         since=_moment("--since", arguments.since),
         until=_moment("--until", arguments.until),
         archived=arguments.include_archived,
-        ignore=_ignore_list(settings),
+        ignore=ignore_list(settings, report=_tell),
     )
 
 
@@ -158,12 +157,6 @@ def _moment(flag: str, text: str | None) -> float | None:
         return kind.parse(text or "")
     except ValueError:
         raise ConfigError(f"{flag} {text}: {kind.allowed} is expected") from None
-
-
-def _ignore_list(settings: Settings) -> IgnoreList:
-    if settings.ignore_list is None:
-        return IgnoreList()
-    return IgnoreFile(settings.ignore_list, clock=SystemClock(), report=_tell).current()
 
 
 async def _sink(arguments: argparse.Namespace, settings: Settings, access: Access) -> Sink:

@@ -157,9 +157,14 @@ class Settings:
             faults.append(
                 "[Basic] Des_bucket_default is empty: name the bucket that S3 events are copied to"
             )
-        if self.job_type is JobType.GET and not self.credentials_name:
-            faults.append(
-                "[Basic] ssm_parameter_credentials is empty: JobType GET needs the resource id of "
-                "the secret, projects/PROJECT/secrets/NAME/versions/latest"
-            )
-        return tuple(faults)
+        return (*faults, *self.require_keys())
+
+    def require_keys(self) -> tuple[str, ...]:
+        """Faults that keep every command from reading its keys."""
+        if self.job_type is not JobType.GET or self.credentials_name:
+            return ()
+        fault = (
+            "[Basic] ssm_parameter_credentials is empty: JobType GET needs the resource id of "
+            "the secret, projects/PROJECT/secrets/NAME/versions/latest"
+        )
+        return (fault,)

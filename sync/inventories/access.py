@@ -3,13 +3,16 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator, Mapping, Sequence
+from collections.abc import AsyncIterator, Callable, Mapping, Sequence
 from contextlib import AsyncExitStack, asynccontextmanager
 
+from sync.adapters.clock import SystemClock
+from sync.adapters.ignore_file import IgnoreFile
 from sync.adapters.inventory import Files
 from sync.adapters.s3 import S3Store
 from sync.config import Settings
 from sync.errors import ConfigError
+from sync.ignore import IgnoreList
 from sync.ports import JobSink
 from sync.wiring import Stores, open_queues, open_stores
 
@@ -59,3 +62,10 @@ async def open_access(settings: Settings, environ: Mapping[str, str]) -> AsyncIt
     """Access with the configured keys; everything that was opened is closed at the end."""
     async with AsyncExitStack() as stack:
         yield Access(settings, environ, stack)
+
+
+def ignore_list(settings: Settings, *, report: Callable[[str], None]) -> IgnoreList:
+    """The configured list as it is now; ``report`` hears where its file is not there."""
+    if settings.ignore_list is None:
+        return IgnoreList()
+    return IgnoreFile(settings.ignore_list, clock=SystemClock(), report=report).current()

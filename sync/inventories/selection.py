@@ -8,8 +8,8 @@ from typing import Final
 
 from sync.adapters.inventory import InventoryRow
 from sync.ignore import IgnoreList
+from sync.model import ARCHIVED
 
-_ARCHIVED: Final = frozenset({"GLACIER", "DEEP_ARCHIVE"})
 _ARCHIVED_TIERS: Final = frozenset(
     {"ARCHIVE", "ARCHIVE_ACCESS", "DEEP_ARCHIVE", "DEEP_ARCHIVE_ACCESS"}
 )
@@ -64,7 +64,7 @@ def needs_restore(row: InventoryRow) -> bool:
 
     Both Glacier Instant Retrieval and the Archive Instant Access tier are read at once.
     """
-    if row.object.storage_class in _ARCHIVED:
+    if row.object.storage_class in ARCHIVED:
         return True
     tier = row.access_tier.upper().replace(" ", "_").replace("-", "_")
     return tier in _ARCHIVED_TIERS

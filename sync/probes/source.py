@@ -7,13 +7,12 @@ from typing import Final
 from sync.adapters.s3 import S3Store
 from sync.config import Settings
 from sync.errors import AccessDenied, CredentialsRejected, SyncError
-from sync.model import ListedObject, ObjectMeta, ObjectRef
+from sync.model import ARCHIVED, ListedObject, ObjectMeta, ObjectRef
 from sync.ports import Clock
 from sync.probes.attempts import Attempts, HopelessError, retried
 from sync.probes.permissions import explained
 from sync.probes.report import Report
 
-_ARCHIVED: Final = frozenset({"GLACIER", "DEEP_ARCHIVE"})
 _BYTES: Final = 1024
 
 
@@ -36,7 +35,7 @@ async def _first(store: S3Store, bucket: str, attempts: Attempts) -> ListedObjec
     page = await attempts.step(what, lambda: store.list_page(bucket))
     if page is None:
         return None
-    readable = [e for e in page.entries if e.storage_class not in _ARCHIVED]
+    readable = [e for e in page.entries if e.storage_class not in ARCHIVED]
     if not readable:
         seen = "the bucket is empty" if not page.entries else "only archived objects were seen"
         report.warn(what, f"{bucket}: {seen}; reading one was not tried")

@@ -59,6 +59,7 @@ class Sink:
     def __init__(self) -> None:
         self.bodies: list[str] = []
         self.broken = False
+        self.max_message_size = 256 * 1024
 
     async def send(self, bodies: Any) -> list[str]:
         taken = list(bodies)

@@ -15,7 +15,6 @@ from hypothesis import strategies as st
 
 from support.listing import ListedBucket
 from sync.adapters.memory import MemoryObserver
-from sync.adapters.sqs_lookup import QueueFacts
 from sync.backfill import pair as pair_module
 from sync.backfill.checkpoint import Checkpoint
 from sync.backfill.deletes import Deleted
@@ -53,7 +52,7 @@ class Sink:
 
     def __init__(self, unsent: Callable[[list[str]], list[str]] = lambda _bodies: []) -> None:
         self._unsent = unsent
-        self.facts = QueueFacts(url="https://queue")
+        self.max_message_size = 256 * 1024
         self.bodies: list[str] = []
         self.sizes: list[int] = []
 
@@ -313,7 +312,7 @@ def test_long_keys_fill_messages_by_bytes_not_by_number() -> None:
 
 def test_messages_fit_the_queue_that_takes_least() -> None:
     small = Sink()
-    small.facts = QueueFacts(url="https://small", max_message_size=4096)
+    small.max_message_size = 4096
     keys = [f"{number:04}" + "x" * 200 for number in range(300)]
     parts = FakeParts(ListedBucket(listed(keys)), ListedBucket([]), small)
     assert run(parts, keys_per_message=1000).errors == []
@@ -364,6 +363,34 @@ def test_a_send_that_is_broken_off_counts_as_failed() -> None:
         assert sender.sent == 0
 
     asyncio.run(main())
+
+
+def test_no_more_is_taken_than_can_be_sent() -> None:
+    """Memory does not grow with a queue that is slower than the listing."""
+    sending, most = 0, 0
+
+    class Slow(Sink):
+        async def send(self, bodies: Iterable[str]) -> list[str]:
+            nonlocal sending, most
+            sending += 1
+            most = max(most, sending)
+            for _ in range(50):
+                await asyncio.sleep(0)
+            sending -= 1
+            return await super().send(bodies)
+
+    sink = Slow()
+
+    async def main() -> None:
+        sender = JobSender([sink], at_once=3)
+        for number, key in enumerate(KEYS):
+            await sender.add(job(key))
+            assert number + 1 - sender.sent <= 3 * 10 + 10
+        await sender.flush()
+
+    asyncio.run(main())
+    assert most == 3
+    assert sink.keys == set(KEYS)
 
 
 def test_several_queues_share_the_messages() -> None:

@@ -524,6 +524,7 @@ def test_messages_of_many_keys(tmp_path: Path) -> None:
     class Queue:
         def __init__(self) -> None:
             self.bodies: list[str] = []
+            self.max_message_size = 256 * 1024
 
         async def send(self, bodies: Any) -> list[str]:
             self.bodies += bodies

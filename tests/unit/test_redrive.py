@@ -45,6 +45,7 @@ class Sink:
     """Takes messages, but for the times it is told not to."""
 
     def __init__(self, *answers: Callable[[list[str]], list[str]]) -> None:
+        self.max_message_size = 256 * 1024
         self.taken: list[str] = []
         self.times: list[float] = []
         self.answers = list(answers)

@@ -27,6 +27,7 @@ from ibis.expr.types import BooleanColumn, Column, StringColumn, Table
 from sync.adapters.inventory import Kind
 from sync.adapters.inventory import canonical as canonical_name
 from sync.errors import ConfigError
+from sync.model import ARCHIVED
 
 UTC: Final = "timestamp('UTC')"
 # Text in which each %XX run is valid UTF-8 (RFC 3629); what DuckDB refuses, Spark would replace.
@@ -43,7 +44,7 @@ _MD5_HEX: Final = "^[0-9a-f]{32}$"
 _MD5_BASE64: Final = "^[A-Za-z0-9+/]{22}==$"
 # With these the ETag is the MD5 of the bytes; with KMS or customer keys it is not.
 _PLAIN_ENCRYPTION: Final = ("SSE-S3", "NOT-SSE")
-_ARCHIVED: Final = ("GLACIER", "DEEP_ARCHIVE")
+_ARCHIVED: Final = tuple(sorted(ARCHIVED))
 _ARCHIVED_TIERS: Final = ("ARCHIVE", "ARCHIVE_ACCESS", "DEEP_ARCHIVE", "DEEP_ARCHIVE_ACCESS")
 _SPELT: Final = {"key": "Key", "size": "Size", "is_latest": "IsLatest"}
 

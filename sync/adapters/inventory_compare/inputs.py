@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping, Sequence
 from enum import StrEnum
 from functools import reduce
+from typing import Final
 
 import ibis
 from ibis.expr.types import Table
@@ -19,6 +20,24 @@ class Column(StrEnum):
     NUMBER = "int64"
     FLAG = "boolean"
     TIME = UTC
+
+
+# As the engines name them: Spark says int, DuckDB INTEGER, and it knows unsigned ones too.
+_WHOLE: Final = frozenset(
+    f"{sign}{size}"
+    for sign in ("", "u")
+    for size in ("tinyint", "smallint", "int", "integer", "bigint")
+)
+
+
+def kind_of(type_name: str) -> Column:
+    """The kind of an engine's column type, by the type's name."""
+    name = type_name.lower()
+    if name in _WHOLE:
+        return Column.NUMBER
+    if name.startswith("timestamp"):
+        return Column.TIME
+    return Column.FLAG if name == "boolean" else Column.TEXT
 
 
 NOTHING = {"key": Column.TEXT, "size": Column.NUMBER}

@@ -16,16 +16,20 @@ from ibis.expr.types import Table
 from sync.adapters.inventory import Format, Kind
 from sync.adapters.inventory_compare.canonical import canonical
 from sync.adapters.inventory_compare.functions import DUCKDB
-from sync.adapters.inventory_compare.inputs import NOTHING, Column, csv_names, table_of, united
+from sync.adapters.inventory_compare.inputs import (
+    NOTHING,
+    Column,
+    csv_names,
+    kind_of,
+    table_of,
+    united,
+)
 from sync.adapters.inventory_compare.results import COLUMNS, Row
 from sync.adapters.inventory_compare.shapes import Shape
 from sync.errors import ConfigError, IntegrityError, SyncError
 
 _ROWS: Final = 20_000
 _TEXTS: Final = 4
-_WHOLE: Final = frozenset(
-    f"{sign}{size}" for sign in ("", "U") for size in ("TINYINT", "SMALLINT", "INTEGER", "BIGINT")
-)
 _TYPES: Final = {
     Column.TEXT: "VARCHAR",
     Column.NUMBER: "BIGINT",
@@ -100,7 +104,7 @@ class DuckDb:
     def _one(self, name: str, shape: Shape) -> Table:
         read = _csv(shape) if shape.format is Format.CSV else _parquet(shape)
         described = self._connection.execute(f"DESCRIBE FROM {read}").fetchall()
-        return self._view(name, {row[0]: _kind(row[1]) for row in described}, f"FROM {read}")
+        return self._view(name, {row[0]: kind_of(row[1]) for row in described}, f"FROM {read}")
 
     def _nothing(self, name: str) -> Table:
         """An inventory of an empty bucket may have no file."""
@@ -143,14 +147,6 @@ def _parquet(shape: Shape) -> str:
 
 def _files(shape: Shape) -> str:
     return f"[{', '.join(map(_text, shape.files))}]"
-
-
-def _kind(of: str) -> Column:
-    if of in _WHOLE:
-        return Column.NUMBER
-    if of.startswith("TIMESTAMP"):
-        return Column.TIME
-    return Column.FLAG if of == "BOOLEAN" else Column.TEXT
 
 
 def _name(text: str) -> str:

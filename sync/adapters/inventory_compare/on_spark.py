@@ -11,12 +11,18 @@ from ibis.expr.types import Table
 from sync.adapters.inventory import Format, Kind
 from sync.adapters.inventory_compare.canonical import canonical
 from sync.adapters.inventory_compare.functions import SPARK
-from sync.adapters.inventory_compare.inputs import NOTHING, Column, csv_names, table_of, united
+from sync.adapters.inventory_compare.inputs import (
+    NOTHING,
+    Column,
+    csv_names,
+    kind_of,
+    table_of,
+    united,
+)
 from sync.adapters.inventory_compare.results import COLUMNS, Row
 from sync.adapters.inventory_compare.shapes import Shape
 from sync.errors import IntegrityError
 
-_WHOLE: Final = frozenset({"tinyint", "smallint", "int", "bigint"})
 _TYPES: Final = {
     Column.TEXT: "string",
     Column.NUMBER: "bigint",
@@ -56,7 +62,7 @@ class Spark:
 
     def _one(self, name: str, shape: Shape) -> Table:
         frame = self._read(shape)
-        return self._view(name, frame, {column: _kind(of) for column, of in frame.dtypes})
+        return self._view(name, frame, {column: kind_of(of) for column, of in frame.dtypes})
 
     def _view(self, name: str, frame: Any, columns: dict[str, Column]) -> Table:
         casts = [f"CAST({_name(at)} AS {_TYPES[of]}) AS {_name(at)}" for at, of in columns.items()]
@@ -87,14 +93,6 @@ class Spark:
             raise IntegrityError(
                 f"{name}: the manifest speaks of {records} rows, its files have {found}"
             )
-
-
-def _kind(of: str) -> Column:
-    if of in _WHOLE:
-        return Column.NUMBER
-    if of.startswith("timestamp"):
-        return Column.TIME
-    return Column.FLAG if of == "boolean" else Column.TEXT
 
 
 def _name(text: str) -> str:

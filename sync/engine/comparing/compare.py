@@ -12,11 +12,9 @@ from dataclasses import dataclass, field
 from enum import StrEnum
 from typing import Final, NamedTuple
 
-from sync.model import ListedObject
+from sync.model import ARCHIVED, ListedObject
 
 Pair = tuple[ListedObject, ListedObject]
-# Both need a restore before a GET succeeds (S3: InvalidObjectState).
-ARCHIVED: Final = frozenset({"GLACIER", "DEEP_ARCHIVE"})
 _MD5: Final = re.compile(r"[0-9a-fA-F]{32}").fullmatch
 
 

@@ -15,7 +15,7 @@ from typing import Final
 from sync.engine.comparing.compare import Comparing, Finding, Pair, Tally, Window, examine
 from sync.engine.comparing.keyspace import KeyRange, cuts
 from sync.engine.comparing.reading import Side, SideReader
-from sync.errors import SyncError
+from sync.engine.comparing.together import together
 from sync.model import ListedObject
 
 # A range is worth cutting once it has shown that it has more than this many pages.
@@ -64,12 +64,7 @@ class Comparison:
 
     async def run(self) -> Tally:
         """Compare all of it. The first failure ends it and is raised as it is."""
-        try:
-            async with asyncio.TaskGroup() as group:
-                for _ in range(self._tasks):
-                    group.create_task(self._work())
-        except BaseExceptionGroup as failures:
-            raise _first(failures) from None
+        await together(*(self._work() for _ in range(self._tasks)))
         return self.tally
 
     async def _work(self) -> None:
@@ -177,11 +172,3 @@ def in_turn(looks: Sequence[Refine]) -> Refine:
         return Window(findings, pairs)
 
     return refine
-
-
-def _first(failures: BaseExceptionGroup[BaseException]) -> BaseException:
-    """The failure to tell: the first one of ours, else the first."""
-    flat = [
-        _first(one) if isinstance(one, BaseExceptionGroup) else one for one in failures.exceptions
-    ]
-    return next((one for one in flat if isinstance(one, SyncError)), flat[0])

@@ -21,9 +21,9 @@ class JobSender:
     """Sends copy jobs as messages, in batches, several at a time.
 
     ``keys_per_message`` 1 writes the job body that every version of the workers reads; more
-    writes batch bodies of at most ``most_body`` bytes. With several queues each batch of
-    messages goes to one of them, chosen evenly. ``told`` is called with each job once it is
-    in a queue.
+    writes batch bodies of at most 200 KiB, or what the queues take. With several queues each
+    batch of messages goes to one of them, chosen evenly. ``told`` is called with each job once
+    it is in a queue.
 
     ``add`` and ``flush`` raise TransientStoreError where messages could not be sent after
     retries: nothing of what could not be sent counts as sent, and no more is taken.
@@ -34,14 +34,13 @@ class JobSender:
         queues: Sequence[JobSink],
         *,
         keys_per_message: int = 1,
-        most_body: int = MOST_BODY,
         told: Callable[[TransferJob], None] | None = None,
         choose: Callable[[Sequence[JobSink]], JobSink] = random.choice,
         at_once: int = 8,
     ) -> None:
         self._queues = queues
         self._keys = keys_per_message
-        self._most = most_body
+        self._most = min([MOST_BODY, *(queue.max_message_size for queue in queues)])
         self._told = told
         self._choose = choose
         self._room = asyncio.Semaphore(at_once)
