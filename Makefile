@@ -4,13 +4,15 @@ VENV := .venv
 BIN := $(VENV)/bin
 STAMP := $(VENV)/.installed
 
-.PHONY: help demo test lint format bench lock clean
+.PHONY: help demo test lint format bench faults faults-short lock clean
 
 help:
 	@echo "make demo   watch S3 events become verified objects"
 	@echo "make test   run the tests against real servers on loopback"
 	@echo "make lint   ruff, mypy, import-linter"
 	@echo "make bench  CPU, memory and rate beside rclone, s5cmd and boto3 (needs a C compiler, libssl-dev)"
+	@echo "make faults try to break it: faults, crashes, histories, hostile input, load, a soak (hours)"
+	@echo "make faults-short  the same in minutes, as in the tests"
 	@echo "make lock   pin the requirements anew"
 
 $(STAMP): requirements-dev.txt pyproject.toml
@@ -37,6 +39,12 @@ format: $(STAMP)
 
 bench: $(STAMP)
 	@$(BIN)/python bench/run.py
+
+faults: $(STAMP)
+	@PYTHONPATH=bench:tests $(BIN)/python -m faults
+
+faults-short: $(STAMP)
+	@PYTHONPATH=bench:tests $(BIN)/python -m faults --short
 
 lock: $(STAMP)
 	$(BIN)/uv pip compile --quiet --generate-hashes --python-version 3.11 --no-emit-index-url --no-annotate --no-header \

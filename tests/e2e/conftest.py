@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
-from functools import cached_property
 from pathlib import Path
 from typing import Any
 
 import pytest
 
 pytest.register_assert_rewrite("support.rig", "support.side", "support.worker_process")
+
+from faults.stage import CachedAws, Stage  # noqa: E402
 
 from support.gcs import running_gcs  # noqa: E402  its asserts are to be rewritten
 from support.moto_aws import MotoAws  # noqa: E402
@@ -18,18 +19,6 @@ from support.servers import S3Server  # noqa: E402
 from sync.standins.gcs import HmacIdentity  # noqa: E402
 
 RigMaker = Callable[..., Rig]
-
-
-class CachedAws(MotoAws):
-    """Clients are made once: each costs a fifth of a second."""
-
-    @cached_property
-    def sqs(self) -> Any:
-        return super().sqs
-
-    @cached_property
-    def dynamodb(self) -> Any:
-        return super().dynamodb
 
 
 @pytest.fixture(scope="session")
@@ -49,6 +38,12 @@ def gcs_server(gcs_spare: HmacIdentity) -> Iterator[S3Server]:
     """The stand-in for Cloud Storage."""
     with running_gcs(identities=(HmacIdentity.made_up(), gcs_spare)) as gcs:
         yield S3Server("gcs", gcs.url, gcs.identity.access_id, gcs.identity.secret)
+
+
+@pytest.fixture
+def stage(seaweedfs_server: S3Server, gcs_server: S3Server, aws: MotoAws, tmp_path: Path) -> Stage:
+    """The fault bench's, on the servers of this session."""
+    return Stage(seaweedfs_server, gcs_server, aws, tmp_path)
 
 
 @pytest.fixture
