@@ -16,6 +16,7 @@ _MODULES: Final = {
     "inputs": "faults.inputs",
     "load": "faults.load",
     "soak": "faults.soak",
+    "guards": "faults.mutants",
 }
 NAMES: Final = tuple(_MODULES)
 

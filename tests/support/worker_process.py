@@ -114,8 +114,9 @@ class WorkerProcess:
 
 
 def base_environment(home: Path) -> dict[str, str]:
-    """An environment that knows nothing of whoever runs the tests."""
+    """An environment that knows nothing of whoever runs the tests, but where the code lies."""
     return {
+        **{name: os.environ[name] for name in ("PYTHONPATH",) if name in os.environ},
         "PATH": os.environ.get("PATH", ""),
         "HOME": str(home),
         "LANG": "C.UTF-8",
