@@ -15,6 +15,7 @@ from collections.abc import Sequence
 from typing import Any, Final
 
 import sync
+from sync.core_dumps import forbid_core_dumps
 from sync.errors import ConfigError, SyncError
 
 _FAILED: Final = 1
@@ -37,6 +38,7 @@ _VERBS: Final = (
 
 def main(argv: Sequence[str] | None = None) -> int:
     """The program; returns the exit code."""
+    forbid_core_dumps()
     arguments = _parser(argv if argv is not None else sys.argv[1:]).parse_args(argv)
     try:
         return int(arguments.run(arguments, os.environ))

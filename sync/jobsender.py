@@ -38,6 +38,7 @@ from sync.backfill.options import JobsenderOptions
 from sync.backfill.pair import PairReport, PairRun
 from sync.backfill.pairs import bucket_pairs
 from sync.config import Settings, load
+from sync.core_dumps import forbid_core_dumps
 from sync.errors import ConfigError, NoSuchBucket, SyncError
 from sync.model import BucketPair
 from sync.telemetry.lines import write
@@ -227,6 +228,7 @@ def _options(arguments: argparse.Namespace, settings: Settings) -> JobsenderOpti
 
 def main(argv: Sequence[str] | None = None) -> int:
     """The program; returns the exit code."""
+    forbid_core_dumps()
     parser = argparse.ArgumentParser(
         prog="3gsync jobsender", description="Compare two buckets and queue what is missing."
     )

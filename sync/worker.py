@@ -34,6 +34,7 @@ from sync.adapters.metadata import wait_for_notice
 from sync.arguments import whole
 from sync.backfill.logs import set_up_logs
 from sync.config import JobType, Settings, load
+from sync.core_dumps import forbid_core_dumps
 from sync.engine.settling import RunReport
 from sync.errors import ConfigError, NoSuchBucket, SyncError
 from sync.supervisor import supervise
@@ -216,6 +217,7 @@ def _conclude(report: RunReport) -> None:
 
 def main(argv: Sequence[str] | None = None) -> int:
     """The program; returns the exit code."""
+    forbid_core_dumps()
     parser = argparse.ArgumentParser(prog="3gsync worker", description="Serve the queue.")
     add_arguments(parser)
     with contextlib.suppress(KeyboardInterrupt, asyncio.CancelledError):
