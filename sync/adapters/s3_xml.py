@@ -238,7 +238,7 @@ def _root(body: bytes) -> Element:
         body = body.lstrip()
         # Without a declaration there is nothing to defuse, and the parser in C may have it.
         if body.startswith(b"<") and b"<!" not in body and b"\0" not in body:
-            return fast_fromstring(body)  # noqa: S314  see above
+            return fast_fromstring(body)  # noqa: S314  see above  # nosec B314
         return fromstring(body)
     except (ParseError, DefusedXmlException, ValueError, LookupError) as error:  # no such encoding
         raise XmlFault("the reply's body is not XML") from error

@@ -88,7 +88,7 @@ class Item:
 
     def _blocks(self) -> Iterator[bytes]:
         name = hashlib.sha256(self.key.encode()).hexdigest()
-        noise = random.Random(f"{name} {self.edition}")  # noqa: S311  no secret is made of it
+        noise = random.Random(f"{name} {self.edition}")  # noqa: S311  no secret  # nosec B311
         for start in range(0, self.size, _BLOCK):
             yield noise.randbytes(min(_BLOCK, self.size - start))
 

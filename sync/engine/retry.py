@@ -21,7 +21,7 @@ def backoff(attempt: int, *, base: float = _BASE, cap: float = _CAP) -> float:
 
     Source: AWS Architecture Blog, "Exponential Backoff and Jitter".
     """
-    return random.uniform(0.0, min(cap, base * 2.0 ** min(attempt, 32)))  # noqa: S311  no secret
+    return random.uniform(0.0, min(cap, base * 2.0 ** min(attempt, 32)))  # noqa: S311  # nosec B311
 
 
 class Retry:

@@ -21,7 +21,7 @@ class Addresses:
         self._loop = loop
         self._known: dict[Address, tuple[float, asyncio.Task[list[Address]]]] = {}
         self._bad: dict[Address, float] = {}
-        self._turn = itertools.count(random.randrange(1 << 16))  # noqa: S311  load, not secrets
+        self._turn = itertools.count(random.randrange(1 << 16))  # noqa: S311  load  # nosec B311
 
     async def of(self, host: str, port: int) -> list[Address]:
         """All addresses in the order to try them; OSError where there are none.

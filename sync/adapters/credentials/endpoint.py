@@ -42,7 +42,7 @@ def _resolve(
             service,
             region_name=named,
             aws_access_key_id="none",
-            aws_secret_access_key="none",  # noqa: S106
+            aws_secret_access_key="none",  # noqa: S106  # nosec B106
         )
     except BotoCoreError as error:
         failure = translate(error, what)
