@@ -85,7 +85,7 @@ class Children:
         """
         log = self._folder / f"{name}.log"
         with log.open("wb") as sink:
-            process = subprocess.Popen(  # nosec B603  our own programs
+            process = subprocess.Popen(  # nosec B603
                 [*_tied(), *command],
                 stdin=subprocess.DEVNULL,
                 stdout=sink,

@@ -37,7 +37,7 @@ def start(options: Options, *, ca_file: str = "") -> Iterator[GcsProcess]:
     chosen = (
         options if options.identities else replace(options, identities=(HmacIdentity.made_up(),))
     )
-    process = subprocess.Popen(  # nosec B603  this program
+    process = subprocess.Popen(  # nosec B603
         [sys.executable, "-m", "sync.standins.gcs", "--config", "-"],
         stdin=subprocess.PIPE,
         stdout=subprocess.PIPE,
