@@ -11,11 +11,12 @@ import json
 import random
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, cast
 from urllib.parse import quote_plus
 
 from support.virtual import VirtualClock
 from sync.adapters.memory import MEMORY_DIALECT, MemoryObserver, MemoryQueue, MemoryStore
+from sync.checksums import BytesStream, joined
 from sync.engine.budget import Budget
 from sync.engine.copier import Copier
 from sync.engine.options import CopyOptions, RunnerOptions
@@ -55,8 +56,16 @@ def target(key: str) -> ObjectRef:
     return ObjectRef(TARGET, key)
 
 
+_WRITES = frozenset({"put", "complete", "delete"})
+_PLAIN = frozenset({"open", "dialect"})
+
+
 class Mortal:
-    """A port as a worker sees it: after its death every call hangs for ever."""
+    """A port as a worker sees it: after its death every call ends as if it were cancelled.
+
+    ``late`` gives the seconds that a write takes, which goes on by itself once sent; None where
+    writes end with their sender.
+    """
 
     def __init__(self, inner: Any, worker: Worker, late: Callable[[], float] | None = None) -> None:
         self._inner = inner
@@ -65,55 +74,52 @@ class Mortal:
 
     def __getattr__(self, name: str) -> Any:
         found = getattr(self._inner, name)
-        if not callable(found) or name in {"open", "dialect"}:
-            return found
-        if name in {"put", "complete", "delete"} and self._late:
-            return self._outliving(found)
-        return self._guarded(found)
+        if callable(found) and name not in _PLAIN:
+            outlives = name in _WRITES and self._late
+            found = self._outliving(found) if outlives else self._guarded(found)
+        self.__dict__[name] = found  # so that the next call costs less
+        return found
 
     def _guarded(self, call: Callable[..., Awaitable[Any]]) -> Callable[..., Awaitable[Any]]:
+        worker = self._worker
+
         async def guarded(*args: Any, **kwargs: Any) -> Any:
-            await self._worker.alive()
+            if worker.dead:
+                raise asyncio.CancelledError
             answer = await call(*args, **kwargs)
-            await self._worker.alive()
+            if worker.dead:
+                raise asyncio.CancelledError
             return answer
 
         return guarded
 
     def _outliving(self, call: Callable[..., Awaitable[Any]]) -> Callable[..., Awaitable[Any]]:
         """A write that goes on by itself once sent, and may land long after its sender died."""
+        worker, late = self._worker, self._late
+        assert late is not None
 
         async def send(*args: Any, **kwargs: Any) -> Any:
-            await self._worker.alive()
+            if worker.dead:
+                raise asyncio.CancelledError
             args = tuple([await _whole(a) if hasattr(a, "length") else a for a in args])
-            write = asyncio.ensure_future(self._later(call, args, kwargs))
-            self._worker.world.writes.add(write)
-            write.add_done_callback(self._landed)
+            write = asyncio.ensure_future(_later(late(), call, args, kwargs))
+            worker.world.began(write, args)
             answer = await asyncio.shield(write)
-            await self._worker.alive()
+            if worker.dead:
+                raise asyncio.CancelledError
             return answer
 
         return send
 
-    async def _later(self, call: Callable[..., Awaitable[Any]], args: Any, kwargs: Any) -> Any:
-        assert self._late is not None
-        await asyncio.sleep(self._late())
-        return await call(*args, **kwargs)
 
-    def _landed(self, write: asyncio.Future[Any]) -> None:
-        """Its sender may be dead: then nobody else asks how the write ended."""
-        self._worker.world.writes.discard(write)
-        if not write.cancelled():
-            write.exception()
+async def _later(delay: float, call: Callable[..., Awaitable[Any]], args: Any, kwargs: Any) -> Any:
+    await asyncio.sleep(delay)
+    return await call(*args, **kwargs)
 
 
 async def _whole(body: ByteStream) -> Any:
-    from sync.checksums import BytesStream
-
-    data = bytearray()
-    async for chunk in body:
-        data += chunk
-    return BytesStream(bytes(data))
+    read = getattr(body, "read", None)
+    return BytesStream(await (joined(body) if read is None else read()))
 
 
 @dataclass
@@ -137,6 +143,20 @@ class World:
         self.observer = MemoryObserver()
         self.workers: list[Worker] = []
 
+    def began(self, write: asyncio.Future[Any], _sent: tuple[Any, ...]) -> None:
+        """A write is under way. Its sender may die: then nobody else asks how it ended."""
+        self.writes.add(write)
+        write.add_done_callback(self._ended)
+
+    def _ended(self, write: asyncio.Future[Any]) -> None:
+        self.writes.discard(write)
+        if not write.cancelled():
+            write.exception()
+
+    def ledger_of(self, worker: Worker) -> JobLedger | None:
+        """The ledger as this worker sees it."""
+        return cast("JobLedger", Mortal(self.ledger, worker)) if self.ledger else None
+
     def worker(self, *, late: Callable[[], float] | None = None) -> Worker:
         """Start one more worker."""
         worker = Worker(self, late)
@@ -158,7 +178,7 @@ class Worker:
         self.world = world
         self.dead = False
         clock = VirtualClock()
-        ledger = Mortal(world.ledger, self) if world.ledger else None
+        ledger = world.ledger_of(self)
         self.slots = Budget(16)
         context = Context(
             source=Mortal(world.source, self),
@@ -183,13 +203,8 @@ class Worker:
         )
         self.task = asyncio.create_task(self.runner.run())
 
-    async def alive(self) -> None:
-        """Hang for ever once dead."""
-        if self.dead:
-            await asyncio.get_running_loop().create_future()
-
     def kill(self) -> None:
-        """SIGKILL: from now on none of its calls does anything or returns."""
+        """SIGKILL: from now on none of its calls does anything."""
         self.dead = True
         self.task.cancel()
 
