@@ -4,10 +4,15 @@ A source bucket is named for what it holds: ``src-SIZE-COUNT``, or ``src-SIZE-CO
 where every EVERYth object has LARGE bytes. Keys are numbers of nine digits. A queue is named
 ``events_BUCKET_TAG`` or ``jobs_BUCKET_TAG`` and holds one message for every object of BUCKET.
 Everything written to other buckets is read, summed and dropped.
+
+For runs that are judged object by object (``faults.load``): in ``vary-SIZE-COUNT[-LARGE-EVERY]``
+each object has bytes of its own, ``Server.offered`` and ``Server.held`` are the accounts of both
+sides, and the options ``--refuse`` and ``--duplicates`` make it harder (bench/native/queue.c).
 """
 
 from __future__ import annotations
 
+import fcntl
 import json
 import os
 import shutil
@@ -51,7 +56,11 @@ def build() -> Path:
     """Compile the server where it is older than its source; SystemExit with the mend."""
     if not shutil.which("make") or not (shutil.which("cc") or shutil.which("gcc")):
         sys.exit("bench: needs make and a C compiler (Debian, Ubuntu: apt install gcc make)")
-    done = subprocess.run(["make", "-s"], cwd=NATIVE, capture_output=True, text=True, check=False)
+    with (NATIVE / "Makefile").open() as turn:  # two test processes may begin together
+        fcntl.flock(turn, fcntl.LOCK_EX)
+        done = subprocess.run(
+            ["make", "-s"], cwd=NATIVE, capture_output=True, text=True, check=False
+        )
     if done.returncode:
         hint = "\nbench: OpenSSL's headers are missing: apt install libssl-dev"
         sys.exit(done.stderr + (hint if "openssl/" in done.stderr else ""))
@@ -89,10 +98,27 @@ class Server:
 
     def stats(self) -> dict[str, Any]:
         """Its counters, and the CPU seconds it took so far."""
-        opener = urllib.request.build_opener(urllib.request.ProxyHandler({}))
-        with opener.open(f"http://127.0.0.1:{self.plain}/_stats", timeout=10) as reply:
+        with self._get("_stats") as reply:
             found: dict[str, Any] = json.load(reply)
         return found
+
+    def offered(self, bucket: str) -> Iterator[tuple[str, str, str]]:
+        """Key, size and CRC32C (hexadecimal) of all objects of a source bucket."""
+        with self._get(f"_offered/{bucket}") as reply:
+            for line in reply:
+                size, crc, name = line.decode().split()
+                yield name.partition("/")[2], size, crc
+
+    def held(self) -> Iterator[tuple[str, str, str, int]]:
+        """Bucket/key, size, CRC32C and how often it was written, of all written objects."""
+        with self._get("_held") as reply:
+            for line in reply:
+                size, crc, name, writes = line.decode().split()
+                yield name, size, crc, int(writes)
+
+    def _get(self, path: str) -> Any:
+        opener = urllib.request.build_opener(urllib.request.ProxyHandler({}))
+        return opener.open(f"http://127.0.0.1:{self.plain}/{path}", timeout=120)
 
 
 @contextmanager
@@ -181,11 +207,13 @@ class Pair:
 
 
 @contextmanager
-def pair(folder: Path, *, delay_ms: int = 0, throttle: int = 0) -> Iterator[Pair]:
+def pair(
+    folder: Path, *, delay_ms: int = 0, throttle: int = 0, options: Sequence[str] = ()
+) -> Iterator[Pair]:
     """Both servers, until the context ends."""
     authority = Authority.make(folder)
     with (
-        server(authority, delay_ms=delay_ms, throttle=throttle) as source,
-        server(authority, delay_ms=delay_ms, throttle=throttle) as destination,
+        server(authority, delay_ms=delay_ms, throttle=throttle, options=options) as source,
+        server(authority, delay_ms=delay_ms, throttle=throttle, options=options) as destination,
     ):
         yield Pair(source, destination, authority, folder)

@@ -11,25 +11,7 @@
 #include <unistd.h>
 
 #define JSON "Content-Type: application/x-amz-json-1.0\r\n"
-enum { BATCH = 10, MESSAGE = 4096, LONGEST_NAME = 96 };
-
-struct queue {
-    struct queue *next;
-    char name[LONGEST_NAME], bucket[LONGEST_NAME];
-    bool jobs;
-    struct source source;
-    long long given, deleted, returned_count, returned_room, returned_ever, *returned;
-    double first_given, last_deleted;
-};
-static struct queue *queues;
-static pthread_mutex_t lock = PTHREAD_MUTEX_INITIALIZER;
-
-static double seconds(void)
-{
-    struct timespec clock;
-    clock_gettime(CLOCK_MONOTONIC, &clock);
-    return (double)clock.tv_sec + (double)clock.tv_nsec / 1e9;
-}
+enum { BATCH = 10, MESSAGE = 4096 };
 
 static bool answer(struct conn *c, struct request *r, int status, const char *body)
 {
@@ -72,81 +54,13 @@ static bool text_of(const char *json, const char *name, char *text, size_t size)
     return true;
 }
 
-/* --- queues ------------------------------------------------------------------------- */
-
-static struct queue *new_queue(const char *name)
-{
-    struct queue *q = calloc(1, sizeof *q);
-    snprintf(q->name, sizeof q->name, "%s", name);
-    char *start = strchr(q->name, '_');
-    if (start)
-        snprintf(q->bucket, sizeof q->bucket, "%.*s", (int)strcspn(start + 1, "_"), start + 1);
-    q->jobs = !strncmp(name, "jobs_", 5);
-    if (!source_of(q->bucket, &q->source)) {
-        free(q);
-        return NULL;
-    }
-    q->next = queues;
-    return queues = q;
-}
-
-/* Under the lock. */
-static struct queue *named(const char *name)
-{
-    struct queue *q = queues;
-    while (q && strcmp(q->name, name))
-        q = q->next;
-    return q ? q : new_queue(name);
-}
-
 static struct queue *queue_of(const char *request)
 {
     char url[512];
     if (!text_of(request, "QueueUrl", url, sizeof url))
         return NULL;
     char *slash = strrchr(url, '/');
-    pthread_mutex_lock(&lock);
-    struct queue *q = named(slash ? slash + 1 : url);
-    pthread_mutex_unlock(&lock);
-    return q;
-}
-
-size_t queues_json(char *out, size_t size)
-{
-    size_t used = 0;
-    pthread_mutex_lock(&lock);
-    for (struct queue *q = queues; q && used + 256 < size; q = q->next)
-        used += (size_t)snprintf(out + used, size - used,
-                                 "%s\"%s\":{\"given\":%lld,\"deleted\":%lld,\"returned\":%lld,"
-                                 "\"seconds\":%.3f}",
-                                 q == queues ? "" : ",", q->name, q->given, q->deleted,
-                                 q->returned_ever, q->last_deleted - q->first_given);
-    pthread_mutex_unlock(&lock);
-    return used;
-}
-
-static size_t take(struct queue *q, long long numbers[BATCH], size_t limit)
-{
-    size_t count = 0;
-    pthread_mutex_lock(&lock);
-    if (!q->first_given)
-        q->first_given = q->last_deleted = seconds();
-    while (count < limit && q->returned_count)
-        numbers[count++] = q->returned[--q->returned_count];
-    while (count < limit && q->given < q->source.count)
-        numbers[count++] = q->given++;
-    pthread_mutex_unlock(&lock);
-    return count;
-}
-
-static void give_back(struct queue *q, long long number)
-{
-    if (q->returned_count == q->returned_room) {
-        q->returned_room = q->returned_room ? 2 * q->returned_room : 64;
-        q->returned = realloc(q->returned, (size_t)q->returned_room * sizeof *q->returned);
-    }
-    q->returned[q->returned_count++] = number;
-    q->returned_ever++;
+    return queue_named(slash ? slash + 1 : url);
 }
 
 /* --- messages ----------------------------------------------------------------------- */
@@ -155,7 +69,7 @@ static int event(const struct queue *q, long long number, char *body)
 {
     char etag[48];
     long long size = source_size(&q->source, number);
-    etag_of_size(size, etag);
+    source_etag(&q->source, number, etag);
     return snprintf(body, MESSAGE / 2,
         "{\"Records\":[{\"eventVersion\":\"2.1\",\"eventSource\":\"aws:s3\",\"awsRegion\":"
         "\"us-east-1\",\"eventTime\":\"2026-01-05T10:00:00.000Z\",\"eventName\":"
@@ -177,17 +91,18 @@ static int job(const struct queue *q, long long number, char *body)
                     q->bucket, number, source_size(&q->source, number), q->name, number);
 }
 
-static size_t message(const struct queue *q, long long number, char *out)
+static size_t message(const struct queue *q, const struct delivery *d, char *out)
 {
     char body[MESSAGE / 2], md5[33];
     unsigned char digest[16];
-    int length = q->jobs ? job(q, number, body) : event(q, number, body);
+    int length = q->jobs ? job(q, d->object, body) : event(q, d->object, body);
     md5_of(body, (size_t)length, digest);
     hex_of(digest, 16, md5);
     size_t size = (size_t)sprintf(out,
-        "{\"MessageId\":\"%08llx-bench\",\"ReceiptHandle\":\"%lld\",\"MD5OfBody\":\"%s\","
-        "\"Attributes\":{\"ApproximateReceiveCount\":\"1\",\"SentTimestamp\":\"%lld000\"},"
-        "\"Body\":\"", (unsigned long long)number, number, md5, (long long)time(NULL));
+        "{\"MessageId\":\"%08llx-bench\",\"ReceiptHandle\":\"%lld-%d\",\"MD5OfBody\":\"%s\","
+        "\"Attributes\":{\"ApproximateReceiveCount\":\"%d\",\"SentTimestamp\":\"%lld000\"},"
+        "\"Body\":\"", (unsigned long long)d->message, d->message, d->receives, md5,
+        d->receives, (long long)time(NULL));
     for (const char *at = body; *at; at++) {
         if (*at == '"')
             out[size++] = '\\';
@@ -200,11 +115,12 @@ static bool receive(struct conn *c, struct request *r, const char *request, stru
 {
     long limit = number_of(request, "MaxNumberOfMessages", 1);
     long patience = number_of(request, "WaitTimeSeconds", 0) * 20;
-    long long numbers[BATCH];
+    long lease = number_of(request, "VisibilityTimeout", DEFAULT_LEASE);
+    struct delivery taken[BATCH];
     size_t count;
     counters.receives++;
     limit = limit < 1 ? 1 : limit > BATCH ? BATCH : limit;
-    while (!(count = take(q, numbers, (size_t)limit)) && patience-- > 0)
+    while (!(count = queue_take(q, taken, (size_t)limit, lease)) && patience-- > 0)
         usleep(50 * 1000);
     if (!count) {
         counters.empty_receives++;
@@ -215,7 +131,7 @@ static bool receive(struct conn *c, struct request *r, const char *request, stru
     for (size_t i = 0; i < count; i++) {
         if (i)
             body[size++] = ',';
-        size += message(q, numbers[i], body + size);
+        size += message(q, &taken[i], body + size);
     }
     size += (size_t)sprintf(body + size, "]}");
     bool sent = reply(c, r, 200, JSON, body, size);
@@ -225,15 +141,12 @@ static bool receive(struct conn *c, struct request *r, const char *request, stru
 
 static void settle(struct queue *q, const char *entry, bool deleting)
 {
-    const char *handle = value_of(entry, "ReceiptHandle");
-    pthread_mutex_lock(&lock);
-    if (deleting) {
-        q->deleted++;
-        q->last_deleted = seconds();
-    } else if (handle && number_of(entry, "VisibilityTimeout", 1) == 0) {
-        give_back(q, atoll(handle + 1));
-    }
-    pthread_mutex_unlock(&lock);
+    char handle[48] = "";
+    text_of(entry, "ReceiptHandle", handle, sizeof handle);
+    if (deleting)
+        queue_delete(q, handle);
+    else
+        queue_lease(q, handle, number_of(entry, "VisibilityTimeout", DEFAULT_LEASE));
 }
 
 /* Every entry of a batch succeeds; entries are objects without objects in them. */
@@ -263,9 +176,7 @@ static bool queue_url(struct conn *c, struct request *r, const char *request)
     char name[LONGEST_NAME], body[256];
     if (!text_of(request, "QueueName", name, sizeof name))
         return no_queue(c, r);
-    pthread_mutex_lock(&lock);
-    struct queue *q = named(name);
-    pthread_mutex_unlock(&lock);
+    struct queue *q = queue_named(name);
     snprintf(body, sizeof body, "{\"QueueUrl\":\"https://sqs.invalid/000000000000/%s\"}", name);
     return q ? answer(c, r, 200, body) : no_queue(c, r);
 }
@@ -278,8 +189,7 @@ static bool attributes(struct conn *c, struct request *r, const struct queue *q)
              "\"ApproximateNumberOfMessages\":\"%lld\","
              "\"ApproximateNumberOfMessagesNotVisible\":\"%lld\","
              "\"ApproximateNumberOfMessagesDelayed\":\"0\"}}",
-             q->source.count - q->given + q->returned_count,
-             q->given - q->returned_count - q->deleted);
+             queue_visible(q), q->held);
     return answer(c, r, 200, body);
 }
 

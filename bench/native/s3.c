@@ -28,6 +28,16 @@ static bool refuse(struct conn *c, struct request *r, int status, const char *co
 
 /* --- above the permitted rate? ------------------------------------------------------ */
 
+/* Spread evenly, and the same in every run. */
+static bool refused_by_lot(void)
+{
+    static atomic_ullong drawn;
+    if (!options.refuse)
+        return false;
+    unsigned long long lot = ++drawn * 0x9e3779b97f4a7c15ULL;
+    return (lot >> 32) % 1000 < (unsigned long long)options.refuse;
+}
+
 static bool throttled(void)
 {
     static pthread_mutex_t lock = PTHREAD_MUTEX_INITIALIZER;
@@ -61,8 +71,10 @@ static bool known_object(const struct request *r, struct object *is)
         digits--;
     if (!r->key[digits] || atoll(r->key + digits) >= source.count)
         return false;
-    *is = (struct object){.size = source_size(&source, atoll(r->key + digits))};
-    etag_of_size(is->size, is->etag);
+    long long number = atoll(r->key + digits);
+    *is = (struct object){.size = source_size(&source, number),
+                          .start = source_start(&source, number)};
+    source_etag(&source, number, is->etag);
     return true;
 }
 
@@ -118,7 +130,7 @@ static bool get_object(struct conn *c, struct request *r)
     long long length = last - first + 1;
     if (!begin_reply(c, r, r->first < 0 ? 200 : 206, headers, length))
         return false;
-    return head ? flush(c) : send_bytes(c, first, length);
+    return head ? flush(c) : send_bytes(c, is.start + first, length);
 }
 
 /* --- listing ------------------------------------------------------------------------ */
@@ -127,7 +139,7 @@ static size_t list_entry(char *out, const struct source *source, long long numbe
 {
     char etag[48];
     long long size = source_size(source, number);
-    etag_of_size(size, etag);
+    source_etag(source, number, etag);
     return (size_t)snprintf(out, ENTRY,
                             "<Contents><Key>%09lld</Key><LastModified>" MODIFIED_ISO
                             "</LastModified><ETag>&quot;%s&quot;</ETag><Size>%lld</Size>"
@@ -351,7 +363,7 @@ static bool of_upload(struct conn *c, struct request *r, unsigned long long id)
 bool serve_s3(struct conn *c, struct request *r)
 {
     char value[32];
-    if (throttled()) {
+    if (refused_by_lot() || throttled()) {
         counters.refused++;
         return refuse(c, r, 503, "SlowDown");
     }

@@ -324,14 +324,14 @@ static bool serve_stats(struct conn *c, struct request *r)
         "\"creates\":%llu,\"completes\":%llu,\"lists\":%llu,\"deletes\":%llu,\"refused\":%llu,"
         "\"other\":%llu,\"receives\":%llu,\"empty_receives\":%llu,\"delete_batches\":%llu,"
         "\"visibility_batches\":%llu,\"dynamodb\":%llu,\"bytes_in\":%llu,\"bytes_out\":%llu,"
-        "\"connections\":%llu,\"open\":%llu,\"most_open\":%llu,\"queues\":{",
+        "\"connections\":%llu,\"open\":%llu,\"most_open\":%llu,\"uploads\":%zu,\"queues\":{",
         (double)(used.ru_utime.tv_sec + used.ru_stime.tv_sec) +
             (double)(used.ru_utime.tv_usec + used.ru_stime.tv_usec) / 1e6,
         counters.gets, counters.heads, counters.puts, counters.parts, counters.creates,
         counters.completes, counters.lists, counters.deletes, counters.refused, counters.other,
         counters.receives, counters.empty_receives, counters.delete_batches,
         counters.visibility_batches, counters.dynamodb, counters.bytes_in, counters.bytes_out,
-        counters.connections, counters.open, counters.most_open);
+        counters.connections, counters.open, counters.most_open, open_uploads());
     n += (int)queues_json(text + n, size - (size_t)n - 8);
     n += snprintf(text + n, 8, "}}\n");
     bool sent = reply(c, r, 200, "Content-Type: application/json\r\n", text, (size_t)n);
@@ -349,6 +349,10 @@ static bool serve(struct conn *c, struct request *r)
         return serve_aws(c, r);
     if (!strcmp(r->bucket, "_stats"))
         return serve_stats(c, r);
+    if (!strcmp(r->bucket, "_held"))
+        return serve_held(c, r);
+    if (!strcmp(r->bucket, "_offered"))
+        return serve_offered(c, r);
     return serve_s3(c, r);
 }
 
@@ -456,6 +460,7 @@ static void set_up_tls(const char *pem)
 static void usage(void)
 {
     fputs("usage: server --pem FILE [--port N] [--plain-port N] [--delay MS] [--throttle R] [--md5]\n"
+          "              [--refuse PER-MILLE] [--duplicates EVERY]\n"
           "  listens on 127.0.0.1 with and without TLS, prints the ports as one line of JSON,\n"
           "  and ends with its parent\n", stderr);
     exit(2);
@@ -465,7 +470,8 @@ int main(int argc, char **argv)
 {
     static const struct option known[] = {
         {"pem", 1, 0, 'c'}, {"port", 1, 0, 'p'}, {"plain-port", 1, 0, 'q'},
-        {"delay", 1, 0, 'd'}, {"throttle", 1, 0, 't'}, {"md5", 0, 0, 'm'}, {0}};
+        {"delay", 1, 0, 'd'}, {"throttle", 1, 0, 't'}, {"md5", 0, 0, 'm'},
+        {"refuse", 1, 0, 'r'}, {"duplicates", 1, 0, 'D'}, {0}};
     static struct listener secure = {.secure = true}, plain;
     const char *pem = NULL;
     int option, port = 0, plain_port = 0;
@@ -477,6 +483,8 @@ int main(int argc, char **argv)
         case 'd': options.delay_ms = atol(optarg); break;
         case 't': options.throttle = atol(optarg); break;
         case 'm': options.md5 = true; break;
+        case 'r': options.refuse = atol(optarg); break;
+        case 'D': options.duplicates = atol(optarg); break;
         default: usage();
         }
     }

@@ -1,4 +1,4 @@
-/* Checksums, the synthetic bytes, and what is remembered of written objects and uploads. */
+/* The synthetic bytes, and what is remembered of written objects and uploads. */
 #include "bench.h"
 
 #include <openssl/evp.h>
@@ -6,67 +6,12 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#ifdef __SSE4_2__
-#include <nmmintrin.h>
-#endif
 
 enum { SHARDS = 256, ROOM = 4096, UPLOADS = 1024, KNOWN_SIZES = 256 };
-#define POLYNOMIAL 0x82F63B78u
 #define MD5_UP_TO (64LL << 20)
 
 static char *bytes;
-static uint32_t powers[64];
 static EVP_MD *md5_method;
-
-/* --- CRC32C ------------------------------------------------------------------------- */
-
-#ifdef __SSE4_2__
-uint32_t crc32c(uint32_t crc, const void *data, size_t length)
-{
-    const unsigned char *at = data;
-    uint64_t value = ~crc;
-    for (; length >= 8; length -= 8, at += 8) {
-        uint64_t word;
-        memcpy(&word, at, 8);
-        value = _mm_crc32_u64(value, word);
-    }
-    while (length--)
-        value = _mm_crc32_u8((uint32_t)value, *at++);
-    return ~(uint32_t)value;
-}
-#else
-static uint32_t table[256];
-
-uint32_t crc32c(uint32_t crc, const void *data, size_t length)
-{
-    const unsigned char *at = data;
-    crc = ~crc;
-    while (length--)
-        crc = table[(crc ^ *at++) & 255] ^ crc >> 8;
-    return ~crc;
-}
-#endif
-
-/* a * b modulo the polynomial, bits reflected. */
-static uint32_t multiply(uint32_t a, uint32_t b)
-{
-    uint32_t product = 0;
-    for (uint32_t bit = 1u << 31; bit; bit >>= 1) {
-        if (a & bit)
-            product ^= b;
-        b = b & 1 ? b >> 1 ^ POLYNOMIAL : b >> 1;
-    }
-    return product;
-}
-
-uint32_t crc32c_combine(uint32_t first, uint32_t second, long long second_length)
-{
-    uint32_t shift = 1u << 31;
-    for (int bit = 3; second_length; second_length >>= 1, bit++)
-        if (second_length & 1)
-            shift = multiply(powers[bit], shift);
-    return multiply(shift, first) ^ second;
-}
 
 void md5_of(const void *data, size_t length, unsigned char digest[16])
 {
@@ -89,16 +34,7 @@ void set_up_store(void)
     RAND_bytes((unsigned char *)bytes, PATTERN);
     memcpy(bytes + PATTERN, bytes, BLOCK);
     md5_method = EVP_MD_fetch(NULL, "MD5", NULL);
-    powers[0] = 1u << 30;
-    for (int i = 1; i < 64; i++)
-        powers[i] = multiply(powers[i - 1], powers[i - 1]);
-#ifndef __SSE4_2__
-    for (uint32_t i = 0; i < 256; i++) {
-        table[i] = i;
-        for (int bit = 0; bit < 8; bit++)
-            table[i] = table[i] & 1 ? table[i] >> 1 ^ POLYNOMIAL : table[i] >> 1;
-    }
-#endif
+    set_up_crc();
 }
 
 /* --- the sources -------------------------------------------------------------------- */
@@ -106,14 +42,23 @@ void set_up_store(void)
 bool source_of(const char *bucket, struct source *s)
 {
     *s = (struct source){0};
-    int found = sscanf(bucket, "src-%lld-%lld-%lld-%lld", &s->size, &s->count, &s->large,
-                       &s->every);
+    s->varied = !strncmp(bucket, "vary-", 5);
+    const char *form = s->varied ? "vary-%lld-%lld-%lld-%lld" : "src-%lld-%lld-%lld-%lld";
+    int found = sscanf(bucket, form, &s->size, &s->count, &s->large, &s->every);
     return found == 2 || (found == 4 && s->every > 0);
 }
 
 long long source_size(const struct source *s, long long number)
 {
-    return s->every && number % s->every == 0 ? s->large : s->size;
+    if (s->every && number % s->every == 0)
+        return s->large;
+    return s->varied ? number * 2731 % s->size : s->size;
+}
+
+/* Where in the pattern its bytes begin: an odd factor leads to every place once. */
+long long source_start(const struct source *s, long long number)
+{
+    return s->varied ? number * 40503 % PATTERN : 0;
 }
 
 const char *pattern(long long offset)
@@ -141,7 +86,7 @@ static void computed_etag(long long size, char etag[48])
 }
 
 /* All objects of one size hold the same bytes, so one MD5 serves them all. */
-void etag_of_size(long long size, char etag[48])
+static void etag_of_size(long long size, char etag[48])
 {
     static struct { long long size; char etag[48]; } known[KNOWN_SIZES];
     static atomic_int count;
@@ -163,9 +108,19 @@ void etag_of_size(long long size, char etag[48])
     pthread_mutex_unlock(&lock);
 }
 
+/* One of its own, as of an object that was written in parts, without its MD5's cost. */
+void source_etag(const struct source *s, long long number, char etag[48])
+{
+    if (s->varied)
+        snprintf(etag, 48, "%016llx%016llx-2", (unsigned long long)number,
+                 (unsigned long long)source_size(s, number));
+    else
+        etag_of_size(source_size(s, number), etag);
+}
+
 /* --- written objects ---------------------------------------------------------------- */
 
-struct entry { struct entry *next; uint64_t hash; struct object is; char name[]; };
+struct entry { struct entry *next; uint64_t hash; long writes; struct object is; char name[]; };
 static struct { pthread_mutex_t lock; struct entry *rows[ROOM]; } shards[SHARDS] = {
     [0 ... SHARDS - 1] = {.lock = PTHREAD_MUTEX_INITIALIZER}};
 
@@ -206,6 +161,7 @@ void put_object(const char *bucket, const char *key, const struct object *is)
         snprintf((*at)->name, size, "%s/%s", bucket, key);
     }
     (*at)->is = *is;
+    (*at)->writes++;
     pthread_mutex_unlock(&shards[hash % SHARDS].lock);
 }
 
@@ -233,6 +189,18 @@ void drop_object(const char *bucket, const char *key)
     pthread_mutex_unlock(&shards[hash % SHARDS].lock);
 }
 
+/* Of each shard in turn, while it is locked. */
+void each_object(visitor *visit, void *context)
+{
+    for (int shard = 0; shard < SHARDS; shard++) {
+        pthread_mutex_lock(&shards[shard].lock);
+        for (int row = 0; row < ROOM; row++)
+            for (struct entry *e = shards[shard].rows[row]; e; e = e->next)
+                visit(context, e->name, &e->is, e->writes);
+        pthread_mutex_unlock(&shards[shard].lock);
+    }
+}
+
 /* --- uploads ------------------------------------------------------------------------ */
 
 struct upload { struct upload *next; unsigned long long id; size_t count, room; struct part *parts; };
@@ -256,6 +224,17 @@ static void forget(struct upload **at)
         free(old->parts);
         free(old);
     }
+}
+
+size_t open_uploads(void)
+{
+    size_t count = 0;
+    pthread_mutex_lock(&uploads_lock);
+    for (int row = 0; row < UPLOADS; row++)
+        for (struct upload *u = uploads[row]; u; u = u->next)
+            count++;
+    pthread_mutex_unlock(&uploads_lock);
+    return count;
 }
 
 unsigned long long begin_upload(void)
