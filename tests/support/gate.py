@@ -166,6 +166,11 @@ class Proxy:
         """Requests so far whose line fits."""
         return sum(bool(re.search(pattern, line)) for line in list(self.journal))
 
+    @property
+    def connections(self) -> int:
+        """Connections that are open: two for each client's."""
+        return len(self._open)
+
     def close(self) -> list[str]:
         """End all connections; returns what was put in place and never struck."""
         with contextlib.suppress(OSError):

@@ -1,0 +1,58 @@
+"""Crashes: workers die at every step of an object's way and at random moments, of no memory, of
+logs that nobody takes, under their supervisor. Nothing may be lost.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Final
+
+from faults.crashes.moments import run_moments
+from faults.crashes.rounds import run_steps
+from faults.crashes.steps import Step, Way
+from faults.stage import Stage
+from faults.tally import Effort, Tally
+
+__all__ = ["moments", "run", "steps"]
+
+TIMES: Final = 50
+"""SIGKILLs at each step in the full campaign."""
+
+SEGMENTS: Final = 20
+KILLS: Final = 50
+"""1,000 at random moments, with a judgement after every fifty."""
+
+
+def run(tally: Tally, effort: Effort, stage: Stage) -> None:
+    """The whole section."""
+    for part in PARTS:
+        part(tally, effort, stage)
+
+
+def steps(tally: Tally, effort: Effort, stage: Stage) -> None:
+    """SIGKILL at every named step."""
+    full = effort is Effort.FULL
+    times = TIMES if full else 1
+    run_steps(tally, stage, times=times, ledger=True)
+    wanted = _of_large_objects if full else _of_resuming
+    run_steps(tally, stage, times=times, ledger=False, wanted=wanted)
+
+
+def _of_large_objects(step: Step) -> bool:
+    """The ledger plays its part in these; the others are the same without."""
+    return step.way is Way.LARGE
+
+
+def _of_resuming(step: Step) -> bool:
+    return step.ledger is False or (step.way is Way.LARGE and step.reused == 1)
+
+
+def moments(tally: Tally, effort: Effort, stage: Stage) -> None:
+    """SIGKILL at random moments over a mixed load."""
+    full = effort is Effort.FULL
+    for seed in range(SEGMENTS if full else 1):
+        run_moments(tally, stage, kills=KILLS if full else 12, seed=seed)
+
+
+Part = Callable[[Tally, Effort, Stage], None]
+PARTS: Final[tuple[Part, ...]] = (steps, moments)
