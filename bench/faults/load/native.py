@@ -130,9 +130,9 @@ def _written(end: Ending) -> int:
 def _tell(tally: Tally, load: Load, end: Ending, watched: Watched, objects: Objects) -> None:
     queue = end.source["queues"][load.queue]
     refused = end.source["refused"] + end.destination["refused"]
-    tally.faults["load: 503 SlowDown"] += refused
-    tally.faults["load: a message that tells of an object again"] += load.messages - load.objects
-    tally.faults["load: a message that is delivered twice"] += queue["deleted_again"]
+    tally.faults["503"] += refused
+    tally.faults["told-again"] += load.messages - load.objects
+    tally.faults["delivered-twice"] += queue["deleted_again"]
     what = f"{load.processes} process(es)" + (", with a ledger" if load.ledger else "")
     rate = queue["deleted"] / max(queue["seconds"], 0.001)
     memory = watched.memory

@@ -32,7 +32,7 @@ def run(tally: Tally, stage: Stage, *, messages: int) -> None:
         done = messages - rig.queue.depth()
         dead = rig.queue.dead_depth()
     tally.events += len(told)
-    tally.faults["load: a message that tells of an object again"] += len(told) - len(keys)
+    tally.faults["told-again"] += len(told) - len(keys)
     well = tally.end_state("load", {key: [content_of(key)] for key in keys}, held)
     tally.row("load", "messages, 1 process", messages, done, f"{rate:,.0f} messages/s; {_WHY}")
     right = sum(held.get(key) == content_of(key) for key in keys)
