@@ -17,6 +17,7 @@ from typing import Any, Final
 import sync
 from sync.core_dumps import forbid_core_dumps
 from sync.errors import ConfigError, SyncError
+from sync.telemetry.streams import let_go, tell
 
 _FAILED: Final = 1
 _MISUSED: Final = 2
@@ -44,16 +45,15 @@ def main(argv: Sequence[str] | None = None) -> int:
         return int(arguments.run(arguments, os.environ))
     except ConfigError as error:
         for fault in error.faults:
-            print(f"3gsync: {fault}", file=sys.stderr)
+            tell(f"3gsync: {fault}")
         return _MISUSED
     except SyncError as error:
-        print(f"3gsync: {error}", file=sys.stderr)
+        tell(f"3gsync: {error}")
         return _FAILED
-    except (KeyboardInterrupt, asyncio.CancelledError):
-        return _FAILED
-    except BrokenPipeError:  # the reader of our output has gone
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
-        return _FAILED
+    except (KeyboardInterrupt, asyncio.CancelledError, BrokenPipeError):
+        return _FAILED  # a broken pipe: the reader of our output has gone
+    finally:
+        let_go()
 
 
 def _parser(argv: Sequence[str]) -> argparse.ArgumentParser:

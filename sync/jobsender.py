@@ -42,6 +42,7 @@ from sync.core_dumps import forbid_core_dumps
 from sync.errors import ConfigError, NoSuchBucket, SyncError
 from sync.model import BucketPair
 from sync.telemetry.lines import write
+from sync.telemetry.streams import let_go, promise, tell
 from sync.worker import loop_factory, rest_the_collector
 
 WELL: Final = 0
@@ -194,14 +195,13 @@ def run(arguments: argparse.Namespace, environ: Mapping[str, str]) -> int:
             )
     except ConfigError as error:
         for fault in error.faults:
-            print(f"3gsync: {fault}", file=sys.stderr)  # noqa: T201  before logging is set up
+            tell(f"3gsync: {fault}")
         return MISUSED
     except SyncError as error:
-        print(f"3gsync: {error}", file=sys.stderr)  # noqa: T201  before logging is set up
+        tell(f"3gsync: {error}")
         return MISUSED if isinstance(error, NoSuchBucket) else FAILED  # no such queue or table
-    if arguments.json:
-        print(json.dumps(summary.figures()), flush=True)  # noqa: T201  the promised last line
-    return FAILED if summary.errors else WELL
+    told = promise(json.dumps(summary.figures())) if arguments.json else True
+    return WELL if told and not summary.errors else FAILED
 
 
 def _options(arguments: argparse.Namespace, settings: Settings) -> JobsenderOptions:
@@ -237,6 +237,8 @@ def main(argv: Sequence[str] | None = None) -> int:
         return run(parser.parse_args(argv), os.environ)
     except KeyboardInterrupt:
         return FAILED
+    finally:
+        let_go()
 
 
 if __name__ == "__main__":

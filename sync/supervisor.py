@@ -1,8 +1,8 @@
 """Several worker processes under one: starts them, passes signals on, replaces the fallen.
 
 A child that ends by itself (the queue is empty, wrong configuration) is not replaced. One that
-is killed or crashes is started again after a pause that grows with each fall, up to a minute;
-its messages come back to the queue when their leases run out.
+is killed or crashes is started again after a pause that grows with each fall in quick
+succession, up to a minute; its messages come back to the queue when their leases run out.
 """
 
 from __future__ import annotations
@@ -17,6 +17,8 @@ from asyncio.subprocess import PIPE, Process
 from collections import Counter
 from collections.abc import Sequence
 from typing import Any, Final
+
+from sync.telemetry.streams import promise, tell
 
 _LIBC: Final = ctypes.CDLL(None) if sys.platform == "linux" else None
 _PR_SET_PDEATHSIG: Final = 1
@@ -47,9 +49,8 @@ class _Supervisor:
         for number in (signal.SIGTERM, signal.SIGINT):
             loop.add_signal_handler(number, self._pass_on, number)
         codes = await asyncio.gather(*(self._keep_alive(place) for place in range(self._count)))
-        if self._as_json:
-            print(json.dumps(merged(self._summaries)), flush=True)  # noqa: T201  the promised line
-        return max(codes)
+        told = promise(json.dumps(merged(self._summaries))) if self._as_json else True
+        return max(codes) if told else max(1, *codes)
 
     def _pass_on(self, number: int) -> None:
         """A terminal's Ctrl-C reaches the children by itself; told twice they leave at once."""
@@ -62,14 +63,15 @@ class _Supervisor:
                 child.send_signal(number)
 
     async def _keep_alive(self, place: int) -> int:
-        falls = 0
+        loop, falls = asyncio.get_running_loop(), 0
         while True:
+            began = loop.time()
             code = await self._run_child(place)
             if code in _OWN_ENDS or self._stopping.is_set():
                 return code if code in _OWN_ENDS else 1
-            falls += 1
-            pause = min(_LONGEST_PAUSE, 2.0 ** min(falls, 6) / 2)
-            sys.stderr.write(f"3gsync: worker {place} fell ({_cause(code)}); again in {pause} s\n")
+            falls = 1 if loop.time() - began > _LONGEST_PAUSE else falls + 1
+            pause = min(_LONGEST_PAUSE, 2.0 ** min(falls, 7) / 2)
+            tell(f"3gsync: worker {place} fell ({_cause(code)}); again in {pause} s")
             with contextlib.suppress(TimeoutError):
                 async with asyncio.timeout(pause):
                     await self._stopping.wait()

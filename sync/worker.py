@@ -20,7 +20,6 @@ if __name__ == "__main__" and not __package__:  # started as a file: its folder 
 
 import argparse
 import asyncio
-import contextlib
 import gc
 import json
 import logging
@@ -40,6 +39,7 @@ from sync.errors import ConfigError, NoSuchBucket, SyncError
 from sync.supervisor import supervise
 from sync.telemetry.lines import write
 from sync.telemetry.statistics import report_for_ever
+from sync.telemetry.streams import let_go, promise, tell
 from sync.wiring import WorkerParts, open_worker
 from sync.worker_options import add_overrides, override_arguments, overrides
 
@@ -78,10 +78,10 @@ def run(arguments: argparse.Namespace, environ: Mapping[str, str]) -> int:
         return _serve(settings, environ, arguments)
     except ConfigError as error:
         for fault in error.faults:
-            print(f"3gsync: {fault}", file=sys.stderr)  # noqa: T201  before logging is set up
+            tell(f"3gsync: {fault}")
         return MISUSED
     except SyncError as error:
-        print(f"3gsync: {error}", file=sys.stderr)  # noqa: T201  before logging is set up
+        tell(f"3gsync: {error}")
         return MISUSED if isinstance(error, NoSuchBucket) else FAILED  # no such queue or table
 
 
@@ -114,9 +114,8 @@ def _serve(settings: Settings, environ: Mapping[str, str], arguments: argparse.N
     with asyncio.Runner(loop_factory=loop_factory()) as runner:
         report = runner.run(_work(settings, environ, arguments))
     _conclude(report)
-    if arguments.json:
-        print(json.dumps(summary(report)), flush=True)  # noqa: T201  the promised last line
-    return WELL if report.well else FAILED
+    told = promise(json.dumps(summary(report))) if arguments.json else True
+    return WELL if told and report.well else FAILED
 
 
 def rest_the_collector() -> None:
@@ -220,9 +219,12 @@ def main(argv: Sequence[str] | None = None) -> int:
     forbid_core_dumps()
     parser = argparse.ArgumentParser(prog="3gsync worker", description="Serve the queue.")
     add_arguments(parser)
-    with contextlib.suppress(KeyboardInterrupt, asyncio.CancelledError):
+    try:
         return run(parser.parse_args(argv), os.environ)
-    return FAILED
+    except (KeyboardInterrupt, asyncio.CancelledError):
+        return FAILED
+    finally:
+        let_go()
 
 
 if __name__ == "__main__":

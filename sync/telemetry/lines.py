@@ -13,7 +13,7 @@ from abc import ABC, abstractmethod
 from collections.abc import Mapping
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import Final
+from typing import Any, Final, TextIO
 
 LOGGER: Final = logging.getLogger("3gsync")
 _OURS: Final = (LOGGER, logging.getLogger("sync"))
@@ -54,17 +54,60 @@ def set_up(*, level: str, form: str, folder: Path | None, role: str) -> None:
     ``level`` is WARNING, INFO or DEBUG; ``form`` is plain or json.
     """
     formatter = JsonLine() if form == "json" else PlainLine()
-    handlers: list[logging.Handler] = [logging.StreamHandler(sys.stderr)]
+    handlers: list[logging.Handler] = [_Stream("stderr", sys.stderr)]
     if folder is not None:
         folder.mkdir(parents=True, exist_ok=True)
         stamp = datetime.now(UTC).strftime("%Y-%m-%dT%H-%M-%S")
-        handlers.append(logging.FileHandler(folder / f"{role}-{stamp}.log", encoding="utf-8"))
+        file = folder / f"{role}-{stamp}.log"
+        handlers.append(_File(str(file), file, encoding="utf-8"))
     for handler in handlers:
         handler.setFormatter(formatter)
     for logger in _OURS:
         logger.handlers[:] = handlers
         logger.setLevel(level)
         logger.propagate = False
+
+
+class _Losing(logging.Handler):
+    """Loses lines while the disk is full or the reader has gone, says so where it still can,
+    and how many they were once lines get through again. Any other fault is a bug and shown.
+    """
+
+    def __init__(self, name: str, *arguments: Any, **options: Any) -> None:
+        super().__init__(*arguments, **options)
+        self._whither = name
+        self._lost = 0
+
+    def handleError(self, record: logging.LogRecord) -> None:  # noqa: N802  the base class's name
+        """A line could not be written."""
+        error = sys.exception()
+        if not isinstance(error, OSError):
+            super().handleError(record)
+            return
+        self._lost += 1
+        if self._lost == 1:
+            # Not a step more for lines that are not lost.
+            self.emit = self._emit_again  # type: ignore[method-assign]
+            detail = {"event": "log-lost", "log": self._whither, "error": error.strerror}
+            text = f"log lines for {self._whither} are being lost: {error.strerror}"
+            write(logging.WARNING, text, detail)
+
+    def _emit_again(self, record: logging.LogRecord) -> None:
+        lost = self._lost
+        type(self).emit(self, record)
+        if self._lost == lost:
+            self._lost = 0
+            del self.emit
+            detail = {"event": "log-lost", "log": self._whither, "lines": lost}
+            write(logging.WARNING, f"{lost} log lines for {self._whither} were lost", detail)
+
+
+class _Stream(_Losing, logging.StreamHandler[TextIO]):
+    pass
+
+
+class _File(_Losing, logging.FileHandler):
+    pass
 
 
 def write(level: int, text: str, fields: Mapping[str, object]) -> None:

@@ -7,13 +7,14 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Final
 
+from faults.crashes.logs import run_logs
 from faults.crashes.moments import run_moments
 from faults.crashes.rounds import run_steps
 from faults.crashes.steps import Step, Way
 from faults.stage import Stage
 from faults.tally import Effort, Tally
 
-__all__ = ["moments", "run", "steps"]
+__all__ = ["logs", "moments", "run", "steps"]
 
 TIMES: Final = 50
 """SIGKILLs at each step in the full campaign."""
@@ -54,5 +55,10 @@ def moments(tally: Tally, effort: Effort, stage: Stage) -> None:
         run_moments(tally, stage, kills=KILLS if full else 12, seed=seed)
 
 
+def logs(tally: Tally, effort: Effort, stage: Stage) -> None:
+    """Logs that nobody takes."""
+    run_logs(tally, stage, times=5 if effort is Effort.FULL else 1)
+
+
 Part = Callable[[Tally, Effort, Stage], None]
-PARTS: Final[tuple[Part, ...]] = (steps, moments)
+PARTS: Final[tuple[Part, ...]] = (steps, moments, logs)

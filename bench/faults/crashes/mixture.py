@@ -48,7 +48,7 @@ class Mixture:
         return f"{self._numbers:06}"
 
     def _tell(self, key: str, name: str = "ObjectCreated:Put", size: int | None = None) -> None:
-        more = {} if size is None or self._rng.random() < 0.2 else {"size": size}
+        more = {} if size is None or not self._rng.randrange(5) else {"size": size}
         body = self._scene.rig.event(key, name, **more)
         self._scene.send(body)
         self._told = [*self._told[-_REMEMBERED:], body]

@@ -60,7 +60,7 @@ class WatchedProxy(Proxy):
         return " ".join([body.decode(errors="replace"), *bodies])
 
     def _learn(self, line: str, reply: bytes) -> None:
-        if "ReceiveMessage" in line:
+        if "ReceiveMessage" in line and _parsed(reply):
             self.kept.append(reply)
             for message in _parsed(reply).get("Messages", ()):
                 self._bodies[message["ReceiptHandle"]] = message["Body"]
