@@ -15,6 +15,7 @@ from typing import Any, Final, Protocol
 from urllib.parse import urlsplit
 
 from sync.adapters.aws_errors import Service, error_of
+from sync.adapters.echoes import without
 from sync.errors import (
     ClockSkewed,
     ConfigError,
@@ -146,6 +147,7 @@ class JsonApi:
     async def _once(
         self, operation: str, body: bytes, timeouts: Timeouts | None
     ) -> Mapping[str, Any]:
+        credentials = await self._credentials.credentials()
         target, headers = self._signer.sign(
             method="POST",
             host=self._authority,
@@ -153,12 +155,13 @@ class JsonApi:
             query=(),
             headers=self._headers.get(operation) or self._headers_of(operation),
             payload_hash=payload_hash(body),
-            credentials=await self._credentials.credentials(),
+            credentials=credentials,
             region=self.region,
             now=self._offset.now(),
         )
         request = Request("POST", self._origin, target, headers, body=body, timeouts=timeouts)
-        return self._read(operation, await self._client.send(request, limit=_REPLY_LIMIT))
+        reply = await self._client.send(request, limit=_REPLY_LIMIT)
+        return self._read(operation, reply, token=credentials.token)
 
     def _headers_of(self, operation: str) -> tuple[tuple[str, str], ...]:
         headers = self._headers[operation] = (
@@ -167,7 +170,7 @@ class JsonApi:
         )
         return headers
 
-    def _read(self, operation: str, reply: Reply) -> Mapping[str, Any]:
+    def _read(self, operation: str, reply: Reply, *, token: str = "") -> Mapping[str, Any]:
         self._check_crc32(operation, reply)
         if reply.status == _OK:
             return _decode(operation, reply.body)
@@ -176,7 +179,7 @@ class JsonApi:
             operation,
             status=reply.status,
             headers=reply.headers,
-            body=reply.body,
+            body=without(reply.body, [token]) if token else reply.body,
         )
         if isinstance(error, ClockSkewed):
             self._offset.learn(reply.headers.get("date", ""))
@@ -204,9 +207,8 @@ def origin_of(endpoint: str, *, title: str) -> Origin:
 
 
 def _bad_endpoint(endpoint: str, title: str) -> str:
-    return (
-        f"{title} endpoint {endpoint!r} is no URL: write it like https://host or http://host:port"
-    )
+    shown = endpoint.rpartition("@")[2]  # before it, a password may stand
+    return f"{title} endpoint {shown!r} is no URL: write it like https://host or http://host:port"
 
 
 def _encode(operation: str, payload: Mapping[str, Any] | str) -> bytes:

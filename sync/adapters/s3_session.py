@@ -11,6 +11,7 @@ import re
 from collections.abc import Mapping
 from typing import Final, NamedTuple
 
+from sync.adapters.echoes import without
 from sync.adapters.s3_errors import Refusal, http_date, translate
 from sync.adapters.s3_place import Endpoint, Place
 from sync.adapters.s3_xml import parse_error
@@ -95,6 +96,7 @@ class S3Session:
         self._signer = Signer(service="s3")
         self._regions: dict[str, str] = {}
         self._places: dict[tuple[str, str], Place] = {}
+        self._tokens: tuple[str, ...] = ()
 
     async def send(self, call: Call) -> Reply:
         """Exchange a request for its whole reply; an error of `sync.errors` for a refusal."""
@@ -151,7 +153,7 @@ class S3Session:
             subject=call.subject,
             status=status,
             headers=headers,
-            body=parse_error(body) if body else None,
+            body=parse_error(without(body, self._tokens)) if body else None,
             versioned=call.versioned,
             of_upload=call.of_upload,
         )
@@ -164,6 +166,8 @@ class S3Session:
     def _request(self, call: Call, credentials: Credentials) -> Request:
         place = self._place(call.bucket, credentials)
         key, body = call.key, call.body
+        if credentials.token and credentials.token not in self._tokens:
+            self._tokens = (credentials.token, *self._tokens[:1])  # the last is still under way
         target, lines = self._signer.sign_lines(
             method=call.method,
             host=place.authority,
