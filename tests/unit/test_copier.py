@@ -513,6 +513,19 @@ class TestIntegrity:
 
         run(main())
 
+    def test_parts_that_do_not_make_up_the_sources_object_are_never_completed(self) -> None:
+        async def main() -> None:
+            bench = Bench()
+            bench.source.store(source("k"), BIG)
+            stored = bench.source._versions(source("k"))
+            stored[-1] = replace(stored[-1], data=BIG[:5_000] + b"?" + BIG[5_001:])
+            with pytest.raises(IntegrityError, match="do not make up the source's object"):
+                await bench.copy(size=len(BIG))
+            assert "complete" not in bench.went(bench.target)
+            assert bench.target.content(target("k")) is None
+
+        run(main())
+
     def test_a_whole_object_that_differs_after_complete_is_made_anew(self) -> None:
         async def main() -> None:
             bench = Bench(ledger=MemoryLedger())

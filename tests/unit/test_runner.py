@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import json
+from collections.abc import Sequence
 from dataclasses import replace
 from itertools import pairwise
 from typing import Any
@@ -16,9 +17,10 @@ from sync.adapters.memory import MEMORY_DIALECT, MemoryLedger
 from sync.engine.breaker import State
 from sync.engine.options import CopyOptions, RunnerOptions
 from sync.engine.settling import RunReport
-from sync.errors import AccessDenied, SyncError, Throttled, TransientStoreError
+from sync.errors import AccessDenied, OutcomeUnknown, SyncError, Throttled, TransientStoreError
 from sync.messages import DestinationRule, decode
 from sync.model import ObjectRef, Outcome
+from sync.ports import Delivery
 
 CREATED = "ObjectCreated:Put"
 
@@ -140,6 +142,36 @@ def test_what_fails_time_and_again_is_dead_lettered_not_lost() -> None:
         assert [code for _b, _r, code in w.queue.buried] == ["TransientStoreError"]
         assert w.target.requests.count(("put", target("k"))) == 3 * 4
         assert report.outcomes[Outcome.DEAD_LETTERED] == 1
+
+    virtual.run(main())
+
+
+@pytest.mark.parametrize(
+    ("error", "waits"), [(OutcomeUnknown("no reply"), True), (TransientStoreError("500"), False)]
+)
+def test_a_write_that_may_land_late_keeps_others_from_the_key_until_it_must_have(
+    error: SyncError, waits: bool
+) -> None:
+    """Whoever takes the message next writes after it, not before."""
+    grace = 500.0
+
+    async def main() -> None:
+        w = world(options=CopyOptions(late_write_grace=grace))
+        w.source.store(source("k"), b"1")
+        w.queue.send(event(CREATED, "k", size=1))
+        as_it_was, w.target.interfere = w.target.interfere, always(error)
+        delays: list[float] = []
+        extend = w.queue.extend
+
+        async def spy(deliveries: Sequence[Delivery], lease: float) -> list[Delivery]:
+            delays.append(lease)
+            w.target.interfere = as_it_was
+            return await extend(deliveries, lease)
+
+        w.queue.extend = spy  # type: ignore[method-assign]
+        await finish(w.worker())
+        assert w.differences() == []
+        assert (delays[0] >= grace) is waits
 
     virtual.run(main())
 
