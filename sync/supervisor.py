@@ -23,6 +23,8 @@ from sync.telemetry.streams import promise, tell
 _LIBC: Final = ctypes.CDLL(None) if sys.platform == "linux" else None
 _PR_SET_PDEATHSIG: Final = 1
 _OWN_ENDS: Final = frozenset({0, 1, 2})
+_NOT_STARTED: Final = 71
+_FIRST_PAUSE: Final = 1.0
 _LONGEST_PAUSE: Final = 60.0
 _LAST_LINE_LIMIT: Final = 16 * 1024 * 1024
 
@@ -67,10 +69,12 @@ class _Supervisor:
         while True:
             began = loop.time()
             code = await self._run_child(place)
-            if code in _OWN_ENDS or self._stopping.is_set():
-                return code if code in _OWN_ENDS else 1
+            if code in _OWN_ENDS:
+                return code
+            if self._stopping.is_set():  # SIGTERM may have come before it could hear it
+                return 0 if code == -signal.SIGTERM else 1
             falls = 1 if loop.time() - began > _LONGEST_PAUSE else falls + 1
-            pause = min(_LONGEST_PAUSE, 2.0 ** min(falls, 7) / 2)
+            pause = min(_LONGEST_PAUSE, _FIRST_PAUSE * 2 ** min(falls - 1, 6))
             tell(f"3gsync: worker {place} fell ({_cause(code)}); again in {pause} s")
             with contextlib.suppress(TimeoutError):
                 async with asyncio.timeout(pause):
@@ -78,6 +82,14 @@ class _Supervisor:
                 return 1
 
     async def _run_child(self, place: int) -> int:
+        """The child's exit code; that of a breakdown where there is no room for one more."""
+        try:
+            return await self._child_of(place)
+        except OSError as error:
+            tell(f"3gsync: worker {place} could not be started: {error}")
+            return _NOT_STARTED
+
+    async def _child_of(self, place: int) -> int:
         child = await asyncio.create_subprocess_exec(
             *self._command, stdout=PIPE, limit=_LAST_LINE_LIMIT, preexec_fn=_drain_with_parent
         )

@@ -3,7 +3,8 @@
 ``3gsync worker``, ``python -m sync.worker`` and ``python sync/worker.py`` are the same program.
 With more than one process (``Processes``) it becomes their supervisor.
 
-Exit codes: 0 all well; 1 something failed and is listed; 2 wrong use or configuration.
+Exit codes: 0 all well; 1 something failed and is listed; 2 wrong use or configuration; 70 it
+broke down (no memory, a bug): what it had in hand comes back when the leases run out.
 """
 
 from __future__ import annotations
@@ -25,6 +26,7 @@ import json
 import logging
 import os
 import signal
+import traceback
 from collections.abc import Mapping, Sequence
 from typing import Any, Final
 
@@ -46,6 +48,8 @@ from sync.worker_options import add_overrides, override_arguments, overrides
 WELL: Final = 0
 FAILED: Final = 1
 MISUSED: Final = 2
+BROKEN: Final = 70
+"""EX_SOFTWARE of sysexits.h. Not 1: a supervisor is to start it anew."""
 _LISTED: Final = 20
 _NEW_OBJECTS: Final = 50_000
 
@@ -83,6 +87,10 @@ def run(arguments: argparse.Namespace, environ: Mapping[str, str]) -> int:
     except SyncError as error:
         tell(f"3gsync: {error}")
         return MISUSED if isinstance(error, NoSuchBucket) else FAILED  # no such queue or table
+    except Exception as error:  # noqa: BLE001  nobody is left to handle it
+        tell("".join(traceback.format_exception(error)))
+        tell(f"3gsync: broke down: {error!r}; what was in hand comes back when its leases run out")
+        return BROKEN
 
 
 def _settings(arguments: argparse.Namespace, environ: Mapping[str, str]) -> Settings:

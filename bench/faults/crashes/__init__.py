@@ -8,13 +8,15 @@ from collections.abc import Callable
 from typing import Final
 
 from faults.crashes.logs import run_logs
+from faults.crashes.memory import run_memory
 from faults.crashes.moments import run_moments
 from faults.crashes.rounds import run_steps
 from faults.crashes.steps import Step, Way
+from faults.crashes.supervision import run_supervision
 from faults.stage import Stage
 from faults.tally import Effort, Tally
 
-__all__ = ["logs", "moments", "run", "steps"]
+__all__ = ["logs", "memory", "moments", "run", "steps", "supervision"]
 
 TIMES: Final = 50
 """SIGKILLs at each step in the full campaign."""
@@ -60,5 +62,15 @@ def logs(tally: Tally, effort: Effort, stage: Stage) -> None:
     run_logs(tally, stage, times=5 if effort is Effort.FULL else 1)
 
 
+def supervision(tally: Tally, effort: Effort, stage: Stage) -> None:
+    """A supervisor and its children."""
+    run_supervision(tally, stage, times=5 if effort is Effort.FULL else 1)
+
+
+def memory(tally: Tally, effort: Effort, stage: Stage) -> None:
+    """Workers without memory."""
+    run_memory(tally, stage, times=5 if effort is Effort.FULL else 1)
+
+
 Part = Callable[[Tally, Effort, Stage], None]
-PARTS: Final[tuple[Part, ...]] = (steps, moments, logs)
+PARTS: Final[tuple[Part, ...]] = (steps, moments, memory, logs, supervision)
