@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import dataclasses
+import json
 import random
+import urllib.request
 from collections import Counter
 from collections.abc import Callable
 from pathlib import Path
@@ -13,6 +15,7 @@ import pytest
 from faults import soak
 from faults.soak.driver import Done
 from faults.soak.judge import Measured, judge
+from faults.soak.lean_queue import LeanQueue, Messages
 from faults.soak.plan import Soak
 from faults.soak.samples import Inside, Sample, Told, read_inside, read_log
 from faults.soak.slopes import medians, quantile, trend
@@ -93,7 +96,7 @@ def measured(
         began=0.0,
         ended=soak.seconds,
         samples=[
-            Sample(at=at, memory=80 * MB + memory(at), threads=2, depth=1, servers=probes)
+            Sample(at=at, memory=80 * MB + memory(at), threads=2, depth=1, age=1, servers=probes)
             for at in every
         ],
         inside=[Inside(at, 30 + tasks(at), 10_000, 40 + files(at), 30 + files(at)) for at in every],
@@ -102,8 +105,8 @@ def measured(
         fired={"source": Counter({"503": 3})},
         code=0,
         summary={"messages": 9, "failing": []},
+        queue=Messages(sent=9, deleted=9, deliveries=9),
         dead=0,
-        depth=0,
         uploads=1,
         creates_struck=1,
         uploads_left=0,
@@ -165,7 +168,9 @@ def test_a_short_soak_is_not_judged_by_slopes_but_by_what_it_came_to() -> None:
         {"code": 1},
         {"code": None},
         {"dead": 1},
-        {"depth": 1},
+        {"queue": Messages(sent=9, deleted=8, deliveries=9)},
+        {"queue": Messages(sent=8, deleted=9, deliveries=9)},
+        {"queue": Messages(sent=9, deleted=9, deliveries=8)},
         {"uploads": 2},
         {"uploads_left": 1},
         {"equal": False},
@@ -195,6 +200,54 @@ def test_the_log_is_read_for_lags_retries_and_bugs(tmp_path: Path) -> None:
     told = read_log(log)
     assert told.lags == [(9.5, 1.5)]
     assert (told.parts, told.retries, len(told.bugs)) == (2, 1, 2)
+
+
+# --- the queue ----------------------------------------------------------------------------
+
+
+def ask(queue: LeanQueue, operation: str, **fields: Any) -> dict[str, Any]:
+    request = urllib.request.Request(
+        queue.url,
+        json.dumps({"QueueUrl": "https://sqs.invalid/0/soak", **fields}).encode(),
+        {"X-Amz-Target": f"AmazonSQS.{operation}"},
+    )
+    with urllib.request.build_opener(urllib.request.ProxyHandler({})).open(request) as reply:
+        found: dict[str, Any] = json.load(reply)
+    return found
+
+
+def receive(queue: LeanQueue, **fields: Any) -> list[dict[str, Any]]:
+    found: list[dict[str, Any]] = ask(queue, "ReceiveMessage", **fields).get("Messages", [])
+    return found
+
+
+def test_a_message_comes_again_when_its_lease_ends_and_not_when_it_is_deleted() -> None:
+    with LeanQueue() as queue:
+        queue.send("a", "b", "c")
+        taken = receive(queue, MaxNumberOfMessages=10, VisibilityTimeout=60)
+        assert [message["Body"] for message in taken] == ["a", "b", "c"]
+        assert receive(queue, MaxNumberOfMessages=10) == []
+        handles = [{"Id": m["MessageId"], "ReceiptHandle": m["ReceiptHandle"]} for m in taken]
+        done = ask(queue, "DeleteMessageBatch", Entries=handles[:1] * 2)
+        assert [entry["Id"] for entry in done["Successful"]] == ["soak-0"] * 2
+        back = [{**handles[1], "VisibilityTimeout": 0}]
+        ask(queue, "ChangeMessageVisibilityBatch", Entries=back)
+        (again,) = receive(queue, MaxNumberOfMessages=10, VisibilityTimeout=60, WaitTimeSeconds=20)
+        assert (again["Body"], again["Attributes"]["ApproximateReceiveCount"]) == ("b", "2")
+        assert (queue.main.sent, queue.main.deleted, queue.main.deliveries) == (3, 1, 4)
+        assert queue.depth() == 2
+        assert queue.oldest() > 0
+        counts = ask(queue, "GetQueueAttributes")["Attributes"]
+        assert counts["ApproximateNumberOfMessagesNotVisible"] == "2"
+
+
+def test_dead_letters_are_kept_apart() -> None:
+    with LeanQueue() as queue:
+        attributes = ask(queue, "GetQueueAttributes")["Attributes"]
+        dead = json.loads(attributes["RedrivePolicy"])["deadLetterTargetArn"].rpartition(":")[2]
+        told = ask(queue, "GetQueueUrl", QueueName=dead)
+        ask(queue, "SendMessage", **told, MessageBody="why")
+        assert (queue.main.sent, queue.dead.sent) == (0, 1)
 
 
 def test_half_a_line_of_what_is_inside_is_left_out(tmp_path: Path) -> None:

@@ -13,6 +13,7 @@ from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from typing import Final
 
+from faults.soak.lean_queue import LeanQueue
 from faults.soak.plan import Soak
 from support.rig import MIB, Rig, noise, record
 
@@ -46,8 +47,8 @@ def digest(content: bytes) -> bytes:
 class Driver:
     """Four hands, each with keys of its own, so that the changes of a key have an order."""
 
-    def __init__(self, rig: Rig, soak: Soak) -> None:
-        self._rig, self._soak = rig, soak
+    def __init__(self, rig: Rig, queue: LeanQueue, soak: Soak) -> None:
+        self._rig, self._queue, self._soak = rig, queue, soak
         self._noise = noise(8 * MIB)
         self._stopped = threading.Event()
         self.done = [Done() for _ in range(_HANDS)]
@@ -71,7 +72,8 @@ class Driver:
     def _hand(self, number: int) -> None:
         step = 0
         pause = _HANDS / self._soak.rate
-        own = _Hand(self._rig, self._soak, self._noise, self.done[number], number)
+        own = _Hand(self._rig, self._queue, self._soak, self._noise, number)
+        self.done[number] = own.done
         while not self._stopped.is_set():
             due = self._began + (step + number / _HANDS) * pause
             if self._stopped.wait(max(0.0, due - time.monotonic())):
@@ -86,8 +88,9 @@ class Driver:
 
 
 class _Hand:
-    def __init__(self, rig: Rig, soak: Soak, stuff: bytes, done: Done, number: int) -> None:
-        self._rig, self._soak, self._stuff, self.done = rig, soak, stuff, done
+    def __init__(self, rig: Rig, queue: LeanQueue, soak: Soak, stuff: bytes, number: int) -> None:
+        self._rig, self._queue, self._soak, self._stuff = rig, queue, soak, stuff
+        self.done = Done()
         self._chance = random.Random(f"{soak.seed}-{number}")
         self._keys = [f"soak/{number}/{n:03}" for n in range(max(1, soak.keys // _HANDS))]
 
@@ -133,7 +136,7 @@ class _Hand:
         told["eventTime"] = datetime.now(UTC).strftime("%Y-%m-%dT%H:%M:%S.%fZ")
         body = json.dumps({"Records": [told]})
         for _ in range(2 if self._chance.random() < 0.02 else 1):  # noqa: PLR2004  a share
-            self._insist(lambda: self._rig.queue.send(body))
+            self._insist(lambda: self._queue.send(body))
             self.done.told += 1
 
     def _insist(self, what: Callable[[], object]) -> None:

@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Any, Final
 
 from faults.soak.driver import Done
+from faults.soak.lean_queue import Messages
 from faults.soak.plan import Soak
 from faults.soak.samples import Inside, Sample, Told
 from faults.soak.slopes import Points, Trend, medians, quantile, trend
@@ -27,7 +28,7 @@ _MINUTE: Final = 60.0
 
 @dataclass(frozen=True, kw_only=True)
 class Measured:
-    """Everything that is known of a soak. ``depth``, ``dead``, ``uploads``: what was left;
+    """Everything that is known of a soak. ``queue``, ``dead``, ``uploads``: what was left;
     ``uploads_left``: after ``3gsync uploads abort``.
     """
 
@@ -41,8 +42,8 @@ class Measured:
     fired: Mapping[str, Counter[str]]
     code: int | None
     summary: Mapping[str, Any]
+    queue: Messages
     dead: int
-    depth: int
     uploads: int
     creates_struck: int
     uploads_left: int
@@ -98,12 +99,13 @@ def _ending(m: Measured) -> Iterator[str]:
     wanted: list[tuple[str, Any, Any]] = [
         ("the worker's exit code", m.code, 0),
         ("destination equals source", m.equal, True),
-        ("messages left in the queue", m.depth, 0),
+        ("messages sent", m.queue.sent, told),
+        ("messages deleted", m.queue.deleted, told),
         ("dead letters", m.dead, 0),
         ("more uploads open than creations struck", m.uploads > m.creates_struck, False),
         ("uploads left by 3gsync uploads abort", m.uploads_left, 0),
         ("jobs still failing", m.summary.get("failing"), []),
-        ("every message reached the worker", done >= told > 0, True),
+        ("every message reached the worker", m.queue.deliveries >= done >= told > 0, True),
         ("some were written in parts", m.told.parts > 0, True),
         ("the driver's errors", [error for hand in m.done for error in hand.errors], []),
         ("servers without faults", [name for name, fired in m.fired.items() if not fired], []),
@@ -156,18 +158,20 @@ def _slopes(trends: Mapping[str, Trend]) -> Iterator[str]:
 
 def _rows(tally: Tally, m: Measured, lags: Sequence[float], trends: Mapping[str, Trend]) -> None:
     told = sum(hand.told for hand in m.done)
-    messages = m.summary.get("messages", 0)
     kinds = sum((hand.kinds for hand in m.done), Counter())
     tally.row(
-        "soak", f"messages in {m.soak.seconds / _MINUTE:.1f} minutes", told, told - m.depth,
-        f"{messages} deliveries; {dict(kinds)}; {m.told.retries} retries; {_struck(m)} faults",
+        "soak", f"messages in {m.soak.seconds / _MINUTE:.1f} minutes", told, m.queue.deleted,
+        f"{m.queue.deliveries} deliveries; {dict(kinds)}; {m.told.retries} retries; "
+        f"{_struck(m)} faults",
     )  # fmt: skip
+    oldest = max((one.age for one in m.samples), default=0.0)
     late, again = max(hand.late for hand in m.done), sum(hand.again for hand in m.done)
     tally.row(
         "soak", "lag from a change to its verified copy", len(lags),
         sum(lag <= _LONGEST for lag in lags),
         f"p50 {quantile(lags, 0.5):.2f} s, p99 {quantile(lags, 0.99):.1f} s, at most "
-        f"{max(lags, default=0):.1f} s; driver at most {late:.1f} s late, {again} times again; "
+        f"{max(lags, default=0):.1f} s; oldest message at most {oldest:.1f} s; "
+        f"driver at most {late:.1f} s late, {again} times again; "
         f"servers alone {_servers(m.samples)}",
     )  # fmt: skip
     series = m.series()
@@ -198,7 +202,7 @@ def _servers(samples: Sequence[Sample]) -> str:
 def _table(m: Measured) -> Iterator[list[str]]:
     """One line for each minute, or each tenth of a shorter soak."""
     yield ["minute", "memory MB", "files", "sockets", "threads", "tasks", "blocks", "queue",
-           "lag p50 s", "lag max s"]  # fmt: skip
+           "oldest s", "lag p50 s", "lag max s"]  # fmt: skip
     width = min(_MINUTE, m.soak.seconds / 10)
     start = m.began
     while start < m.ended:
@@ -215,6 +219,7 @@ def _table(m: Measured) -> Iterator[list[str]]:
             _middle((one.tasks for one in inside), 0),
             _middle((one.blocks for one in inside), 0),
             _middle((one.depth for one in outside), 0),
+            _middle((one.age for one in outside), 1),
             f"{quantile(lags, 0.5):.3f}",
             f"{max(lags, default=0):.1f}",
         ]

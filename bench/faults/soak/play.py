@@ -7,11 +7,12 @@ import time
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Final
+from typing import Any, Final
 
 from faults.proxy import BACKGROUND, FaultProxy
 from faults.soak.driver import Done, Driver, digest
 from faults.soak.judge import Measured, judge
+from faults.soak.lean_queue import NAME, LeanQueue
 from faults.soak.plan import Soak
 from faults.soak.samples import Sampler, read_inside, read_log
 from faults.stage import Stage
@@ -41,13 +42,14 @@ class Proxies:
 def play(tally: Tally, soak: Soak, stage: Stage, *, kept: Path | None = None) -> None:
     """Do it, and judge it. ``kept``: where the samples go, one line for each minute."""
     # Leases as short as the rig's: a receive whose reply is lost is the longest lag there is.
-    with stage.rig(Connections=16, SyncDeletes=True, StatisticsInterval=10) as rig:
-        with _proxies(rig, stage, soak) as proxies:
+    options: dict[str, Any] = {"Connections": 16, "SyncDeletes": True, "StatisticsInterval": 10}
+    with stage.rig(**options, sqs_queue_name=NAME) as rig, LeanQueue() as queue:
+        with _proxies(rig, queue, stage, soak) as proxies:
             inside = rig.folder / "inside.jsonl"
             worker = _start(rig, soak, proxies, inside)
-            sampler = Sampler(rig, worker.pid, soak.every, proxies.all)
-            done, began = _drive(rig, soak, sampler)
-            empty = _wait_empty(rig)
+            sampler = Sampler(rig, queue, worker.pid, soak.every, proxies.all)
+            done, began = _drive(Driver(rig, queue, soak), soak, sampler)
+            _wait_empty(queue)
             ended = time.time()
             sampler.stop()
             for proxy in proxies.all:
@@ -67,8 +69,8 @@ def play(tally: Tally, soak: Soak, stage: Stage, *, kept: Path | None = None) ->
             fired=fired,
             code=code,
             summary=worker.summary if code is not None else {},
-            dead=rig.queue.dead_depth(),
-            depth=0 if empty else rig.queue.depth(),
+            queue=queue.main,
+            dead=queue.dead.sent,
             uploads=uploads,
             creates_struck=sampler.creates_struck,
             uploads_left=left,
@@ -78,10 +80,10 @@ def play(tally: Tally, soak: Soak, stage: Stage, *, kept: Path | None = None) ->
 
 
 @contextlib.contextmanager
-def _proxies(rig: Rig, stage: Stage, soak: Soak) -> Iterator[Proxies]:
+def _proxies(rig: Rig, queue: LeanQueue, stage: Stage, soak: Soak) -> Iterator[Proxies]:
     with contextlib.ExitStack() as stack:
-        upstream = [rig.source.server.endpoint, rig.target.server.endpoint]
-        upstream += [stage.aws.endpoint] * 2
+        stores = [rig.source.server.endpoint, rig.target.server.endpoint]
+        upstream = [*stores, queue.url, stage.aws.endpoint]
         made = [stack.enter_context(FaultProxy(url)) for url in upstream]
         for number, proxy in enumerate(made):
             proxy.background(rate=soak.faults, kinds=list(BACKGROUND), seed=soak.seed + number)
@@ -105,8 +107,8 @@ def _start(rig: Rig, soak: Soak, proxies: Proxies, inside: Path) -> WorkerProces
     return worker
 
 
-def _drive(rig: Rig, soak: Soak, sampler: Sampler) -> tuple[list[Done], float]:
-    driver, began = Driver(rig, soak), time.time()
+def _drive(driver: Driver, soak: Soak, sampler: Sampler) -> tuple[list[Done], float]:
+    began = time.time()
     driver.start()
     sampler.start()
     try:
@@ -116,12 +118,9 @@ def _drive(rig: Rig, soak: Soak, sampler: Sampler) -> tuple[list[Done], float]:
     return driver.done, began
 
 
-def _wait_empty(rig: Rig) -> bool:
-    try:
-        eventually("the queue is empty", lambda: rig.queue.depth() == 0, within=_EMPTY)
-    except AssertionError:
-        return False
-    return True
+def _wait_empty(queue: LeanQueue) -> None:
+    with contextlib.suppress(AssertionError):  # what is left is counted
+        eventually("the queue is empty", lambda: queue.depth() == 0, within=_EMPTY)
 
 
 def _end(worker: WorkerProcess) -> int | None:

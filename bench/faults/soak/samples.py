@@ -14,6 +14,7 @@ from pathlib import Path
 from typing import Final
 
 from faults.proxy import FaultProxy
+from faults.soak.lean_queue import LeanQueue
 from support.rig import Rig
 
 _PAGE: Final = os.sysconf("SC_PAGE_SIZE")
@@ -24,13 +25,15 @@ _UNDER_WAY: Final = 200
 @dataclass(frozen=True, kw_only=True)
 class Sample:
     """At one moment. ``at``: seconds since 1970; ``memory``: resident bytes; ``servers``: seconds
-    that a small request to each server took, around the proxies; ``depth`` of the queue.
+    that a small request to each store took, around the proxies; ``depth`` of the queue, and the
+    ``age`` of its oldest message in seconds.
     """
 
     at: float
     memory: float
     threads: float
     depth: float
+    age: float
     servers: dict[str, float]
 
 
@@ -43,6 +46,7 @@ class Sampler:
     """
 
     rig: Rig
+    queue: LeanQueue
     pid: int
     every: float
     proxies: Sequence[FaultProxy]
@@ -79,17 +83,16 @@ class Sampler:
     def _look(self) -> Sample:
         folder = Path(f"/proc/{self.pid}")
         status = (folder / "status").read_text().split()
-        depth: list[int] = []
         servers = {
             "source": _timed(lambda: self.rig.source.get("probe")),
             "destination": _timed(lambda: self.rig.target.get("probe")),
-            "queue": _timed(lambda: depth.append(self.rig.queue.depth())),
         }
         return Sample(
             at=time.time(),
             memory=int((folder / "statm").read_text().split()[1]) * _PAGE,
             threads=int(status[status.index("Threads:") + 1]),
-            depth=depth[0] if depth else -1,
+            depth=self.queue.depth(),
+            age=self.queue.oldest(),
             servers=servers,
         )
 
