@@ -120,7 +120,9 @@ class TlsChannel(asyncio.BufferedProtocol, asyncio.Transport):
         # Without the other side's notice anybody may have cut it.
         self._lose(exc or (None if self._ended else ConnectionError(_CUT)))
         if not self.ready.done():
-            broken = ConnectionResetError("the other side ended the TLS handshake")
+            broken = ConnectionResetError(
+                "the other side ended the TLS handshake; 3GSync speaks TLS 1.2 and later"
+            )
             self.ready.set_exception(exc or broken)
 
     def pause_writing(self) -> None:

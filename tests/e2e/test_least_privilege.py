@@ -11,7 +11,7 @@ from urllib.parse import urlsplit
 import pytest
 
 from support.moto_aws import MotoAws
-from support.needed_permissions import Need, Reader
+from support.needed_permissions import Need, Reader, kind_of
 from support.policies import DEPLOY, Grant, denied, grants
 from support.privileged_runs import EVERYTHING, Act, Servers
 from support.recorded_calls import Sent
@@ -31,6 +31,7 @@ class Judged:
     sent: Sent
     needs: list[Need]
     allowed: list[Grant]
+    google: bool = False
 
     @property
     def line(self) -> str:
@@ -52,7 +53,8 @@ def _judge(act: Act, servers: Servers, reader: Reader) -> Iterator[Judged]:
     }
     for sent in act.sent:
         allowed = by_owner.get(_whose(sent, servers), [])
-        yield Judged(act.name, sent, reader.needs(sent), allowed)
+        google = urlsplit(sent.url).netloc in servers.cloud_storage
+        yield Judged(act.name, sent, reader.needs(sent), allowed, google)
 
 
 @pytest.fixture(scope="module")
@@ -109,6 +111,62 @@ def test_one_permission_less_is_noticed(judged: list[Judged]) -> None:
         for need in denied(one.needs, [g for g in one.allowed if g.action != gone])
     }
     assert short == {gone}
+
+
+# --- Cloud Storage's rules of headers, over the same record -------------------------------
+
+ASKED_OF_GOOGLE = {
+    *(("GET", kind) for kind in ("object", "upload", "uploads", "list")),
+    ("HEAD", "object"),
+    *(("PUT", kind) for kind in ("object", "upload")),
+    *(("POST", kind) for kind in ("begin", "upload")),
+    *(("DELETE", kind) for kind in ("object", "upload")),
+}
+ALLOWED_AMZ = {
+    *("x-amz-date", "x-amz-content-sha256", "x-amz-storage-class", "x-amz-copy-source"),
+    *("x-amz-copy-source-if-match", "x-amz-metadata-directive", "x-amz-security-token"),
+}
+"""Headers with a twin in x-goog-, or of the signature itself."""
+
+
+def test_every_kind_of_request_to_cloud_storage_has_only_headers_it_takes(
+    judged: list[Judged],
+) -> None:
+    """Source: Cloud Storage documentation, "Simple migration from Amazon S3"."""
+    sent = [one.sent for one in judged if one.google]
+    kinds = {(s.method, kind_of(s, (*s.path.split("/", 2), "")[2])) for s in sent}
+    assert kinds == ASKED_OF_GOOGLE
+    for one in sent:
+        amazon = {name for name in one.headers if name.startswith("x-amz-")}
+        meta = {name for name in amazon if name.startswith("x-amz-meta-")}
+        assert amazon - meta <= ALLOWED_AMZ, one
+        assert amazon <= one.signed_headers, one
+        assert not [name for name in one.headers if name.startswith("x-goog-")], one
+        assert "accept-encoding" not in one.signed_headers, "it is rewritten on the way"
+        assert "aws-chunked" not in one.headers.get("content-encoding", "")
+        assert not one.headers["x-amz-content-sha256"].startswith("STREAMING"), one
+        assert "host" in one.signed_headers
+
+
+def test_no_library_speaks_to_the_stores(judged: list[Judged]) -> None:
+    """A new boto3 has new defaults (checksums, trailers): no object travels by it."""
+    assert {one.sent.client for one in judged if one.google} == {"3gsync"}
+    theirs = {
+        (one.sent.client, need.action)
+        for one in judged
+        for need in one.needs
+        if one.sent.client != "3gsync"
+    }
+    assert theirs == {
+        ("boto3", "ssm:GetParameter"),
+        ("boto3", "kms:Decrypt"),
+        ("boto3", "s3:GetBucketNotification"),
+        ("boto3", "s3:PutBucketNotification"),
+        ("boto3", "sqs:GetQueueUrl"),
+        ("boto3", "sqs:GetQueueAttributes"),
+        ("boto3", "sqs:SetQueueAttributes"),
+        ("google", "secretmanager.versions.access"),
+    }
 
 
 # --- policies of buckets and queues --------------------------------------------------------

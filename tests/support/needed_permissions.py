@@ -65,7 +65,7 @@ class Reader:
         return list(_s3(sent, bucket, key))
 
     def _google(self, sent: Sent, bucket: str, key: str) -> Iterator[str]:
-        kind = _kind(sent, key)
+        kind = kind_of(sent, key)
         yield from {
             ("GET", "list"): ["storage.objects.list"],
             ("GET", "uploads"): ["storage.multipartUploads.list"],
@@ -89,7 +89,8 @@ class Reader:
             self._written.add(f"{bucket}/{key}")
 
 
-def _kind(sent: Sent, key: str) -> str:
+def kind_of(sent: Sent, key: str) -> str:
+    """What a request to a store is about: object, upload, begin, list, uploads, tagging ..."""
     query = sent.query
     if not key:
         named = {"uploads", "versions", "notification", "policy"} & query.keys()
@@ -100,7 +101,7 @@ def _kind(sent: Sent, key: str) -> str:
 
 
 def _s3(sent: Sent, bucket: str, key: str) -> Iterator[Need]:
-    kind, version = _kind(sent, key), "Version" if "versionId" in sent.query else ""
+    kind, version = kind_of(sent, key), "Version" if "versionId" in sent.query else ""
     whole = f"arn:aws:s3:::{bucket}"
     action = {
         ("GET", "list"): "ListBucket",

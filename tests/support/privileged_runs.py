@@ -197,6 +197,7 @@ def _resuming(servers: Servers) -> None:
             refusal = rig.target.proxy.refuse(r"^POST .*uploadId=", 503, "SlowDown")
             scene.work("worker that is interrupted", code=1, destination=files)
             refusal.on = False
+            rig.options["MaxReceives"] = 12
             rig.options["DestEndPointURL"] = rig.target.server.endpoint
             rig.tell("large")
             rig.target.put("gone", b"x")

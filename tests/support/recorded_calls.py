@@ -17,13 +17,16 @@ from sync.wire.client import Client
 
 @dataclass(frozen=True)
 class Sent:
-    """One request. ``headers`` are by lower-case name; ``body`` is b"" where it is a stream."""
+    """One request. ``headers`` are by lower-case name; ``body`` is b"" where it is a
+    stream; ``client`` is 3gsync, boto3 or google.
+    """
 
     method: str
     url: str
     headers: Mapping[str, str]
     body: bytes
     status: int
+    client: str = "3gsync"
 
     @property
     def path(self) -> str:
@@ -84,7 +87,7 @@ def _record_boto(patch: pytest.MonkeyPatch, made: Recording) -> None:
 
     def send(session: Any, request: Any) -> Any:
         reply = real(session, request)
-        made.sent.append(_plain(request, reply))
+        made.sent.append(_plain(request, reply, "boto3"))
         return reply
 
     patch.setattr(botocore.httpsession.URLLib3Session, "send", send)
@@ -95,15 +98,17 @@ def _record_google(patch: pytest.MonkeyPatch, made: Recording) -> None:
 
     def send(session: Any, request: Any, **options: Any) -> Any:
         reply = real(session, request, **options)
-        made.sent.append(_plain(request, reply))
+        made.sent.append(_plain(request, reply, "google"))
         return reply
 
     patch.setattr(requests.Session, "send", send)
 
 
-def _plain(request: Any, reply: Any) -> Sent:
+def _plain(request: Any, reply: Any, client: str) -> Sent:
     texts = ((name.lower(), value) for name, value in request.headers.items())
     headers = {n: v.decode("latin-1") if isinstance(v, bytes) else str(v) for n, v in texts}
     body = request.body if isinstance(request.body, bytes | str) else b""
     data = body.encode() if isinstance(body, str) else body
-    return Sent(str(request.method), str(request.url), headers, data, int(reply.status_code))
+    return Sent(
+        str(request.method), str(request.url), headers, data, int(reply.status_code), client
+    )

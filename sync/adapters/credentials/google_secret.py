@@ -34,6 +34,7 @@ def fetch_secret(
     """The secret version's content. ``setting`` is what an error asks to mend."""
     from google.api_core.exceptions import GoogleAPIError  # noqa: PLC0415  only when used
     from google.auth.exceptions import GoogleAuthError  # noqa: PLC0415
+    from google.protobuf.json_format import Error as NotTheAnswer  # noqa: PLC0415
 
     quiet_libraries()
     try:
@@ -42,7 +43,7 @@ def fetch_secret(
                 request={"name": name}, timeout=_TIMEOUT, retry=_retry()
             ).payload
             return _verified(payload, name)
-    except (GoogleAPIError, GoogleAuthError, OSError) as error:
+    except (GoogleAPIError, GoogleAuthError, NotTheAnswer, OSError) as error:
         failure = _explain(error, name, setting)
     raise failure
 

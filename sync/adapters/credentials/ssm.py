@@ -57,7 +57,7 @@ def fetch_parameter(
 
 def _explain(error: Exception, name: str, setting: str) -> SyncError:
     what = f"SSM parameter {name}"
-    response = getattr(error, "response", {})
+    response = getattr(error, "response", None) or {}
     code = str(response.get("Error", {}).get("Code", ""))
     if code in {"ParameterNotFound", "ParameterVersionNotFound"}:
         return ConfigError(
