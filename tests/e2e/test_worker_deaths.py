@@ -1,18 +1,16 @@
-"""SIGKILL at every step of an object's way: the next worker finds all of it and ends the work."""
+"""What comes after a worker's SIGKILL: leases that run out, old uploads, writes that land late.
+
+Deaths at every step of an object's way are in ``test_faults_crashes.py``.
+"""
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from dataclasses import dataclass
-
-import pytest
 
 from support.gate import Gate
 from support.rig import LEASE, MIB, Rig, Stage, eventually, noise
 
-RigMaker = Callable[..., Rig]
 LARGE = 16 * MIB  # in parts of 5 MiB: 5, 5, 5, 1
-ONE_BY_ONE = {"MaxThread": 1, "MaxParallelFile": 8}
 
 
 @dataclass(frozen=True)
@@ -22,31 +20,14 @@ class Step:
     server: str
     line: str
     stage: Stage
-    after: int = 0
-    body_bytes: int = 0
-    reused: int = 0
 
     def gate(self, rig: Rig) -> Gate:
         proxy = getattr(rig, self.server).proxy
-        gate: Gate = proxy.gate(self.line, self.stage, after=self.after, body_bytes=self.body_bytes)
+        gate: Gate = proxy.gate(self.line, self.stage)
         return gate
 
 
-SMALL = {
-    "reading": Step("source", r"^GET /.*/key", Stage.ANSWERED),
-    "writing": Step("target", r"^PUT /.*/key", Stage.BODY, body_bytes=300_000),
-    "written-unanswered": Step("target", r"^PUT /.*/key", Stage.ANSWERED),
-    "before-the-look": Step("source", r"^HEAD /.*/key", Stage.ARRIVED),
-    "before-the-acknowledgement": Step("queue", r"DeleteMessageBatch", Stage.ARRIVED),
-    "acknowledged-unanswered": Step("queue", r"DeleteMessageBatch", Stage.ANSWERED),
-}
-LARGE_STEPS = {
-    "inside-a-part": Step("target", r"^PUT .*partNumber=2&", Stage.BODY, body_bytes=MIB, reused=1),
-    "part-unanswered": Step("target", r"^PUT .*partNumber=2&", Stage.ANSWERED, reused=2),
-    "between-parts": Step("source", r"^GET /.*/key", Stage.ARRIVED, after=2, reused=2),
-    "before-complete": Step("target", r"^POST .*uploadId=", Stage.ARRIVED, reused=4),
-    "complete-unanswered": Step("target", r"^POST .*uploadId=", Stage.ANSWERED),
-}
+READING = Step("source", r"^GET /.*/key", Stage.ANSWERED)
 
 
 def die_at(rig: Rig, step: Step) -> None:
@@ -56,32 +37,6 @@ def die_at(rig: Rig, step: Step) -> None:
     gate.wait()
     worker.kill()
     gate.cut()
-
-
-@pytest.mark.parametrize("name", SMALL)
-def test_a_small_object_outlives_its_worker(rig: Rig, name: str) -> None:
-    rig.put("key", noise(MIB), ContentType="image/png", Metadata={"a": "b"})
-    die_at(rig, SMALL[name])
-    worker = rig.after_death()
-    rig.equal()
-    done = 0 if name == "acknowledged-unanswered" else 1
-    assert worker.summary["messages"] == done
-
-
-@pytest.mark.parametrize(
-    ("name", "ledger"),
-    [*((name, True) for name in LARGE_STEPS), ("inside-a-part", False), ("between-parts", False)],
-)
-def test_a_large_object_is_gone_on_with(make_rig: RigMaker, name: str, ledger: bool) -> None:
-    rig = make_rig(ledger=ledger, **ONE_BY_ONE)
-    rig.put("key", noise(LARGE), ContentType="image/png", Metadata={"a": "b"})
-    step = LARGE_STEPS[name]
-    die_at(rig, step)
-    worker = rig.after_death()
-    rig.equal()
-    assert worker.summary["parts_reused"] == step.reused
-    (line,) = worker.seen("object", outcome="copied")
-    assert line["parts_sent"] == 4 - step.reused
 
 
 def test_an_upload_nobody_knows_of_is_left_empty_and_goes_when_it_is_old(rig: Rig) -> None:
@@ -105,7 +60,7 @@ def test_an_upload_nobody_knows_of_is_left_empty_and_goes_when_it_is_old(rig: Ri
 
 def test_the_lease_of_a_dead_worker_runs_out_by_itself(rig: Rig) -> None:
     rig.put("key", b"content")
-    die_at(rig, SMALL["reading"])
+    die_at(rig, READING)
     assert rig.queue.visible() == 0
     rig.start()
     rig.wait_empty(within=LEASE + 10.0)

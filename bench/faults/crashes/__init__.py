@@ -21,6 +21,8 @@ __all__ = ["logs", "memory", "moments", "run", "steps", "supervision"]
 TIMES: Final = 50
 """SIGKILLs at each step in the full campaign."""
 
+AGAIN: Final = 5
+"""How often each other kind of death is tried."""
 SEGMENTS: Final = 20
 KILLS: Final = 50
 """1,000 at random moments, with a judgement after every fifty."""
@@ -59,17 +61,23 @@ def moments(tally: Tally, effort: Effort, stage: Stage) -> None:
 
 def logs(tally: Tally, effort: Effort, stage: Stage) -> None:
     """Logs that nobody takes."""
-    run_logs(tally, stage, times=5 if effort is Effort.FULL else 1)
+    run_logs(
+        tally, stage, times=AGAIN if effort is Effort.FULL else 1, short=effort is Effort.SHORT
+    )
 
 
 def supervision(tally: Tally, effort: Effort, stage: Stage) -> None:
     """A supervisor and its children."""
-    run_supervision(tally, stage, times=5 if effort is Effort.FULL else 1)
+    run_supervision(
+        tally, stage, times=AGAIN if effort is Effort.FULL else 1, short=effort is Effort.SHORT
+    )
 
 
 def memory(tally: Tally, effort: Effort, stage: Stage) -> None:
     """Workers without memory."""
-    run_memory(tally, stage, times=5 if effort is Effort.FULL else 1)
+    run_memory(
+        tally, stage, times=AGAIN if effort is Effort.FULL else 1, short=effort is Effort.SHORT
+    )
 
 
 Part = Callable[[Tally, Effort, Stage], None]
