@@ -19,6 +19,8 @@ from sync.errors import (
     TransientStoreError,
 )
 
+MALFORMED: Final = (ArithmeticError, AttributeError, LookupError, TypeError, ValueError)
+"""What taking a reply apart raises where it is not as documented; see ``malformed``."""
 _LONGEST: Final = 400
 _SERVER_FAULT: Final = 500
 
@@ -124,6 +126,13 @@ class Service:
     mend_missing: str
 
 
+def malformed(operation: str) -> TransientStoreError:
+    """The error for a reply that is JSON, and is not what the service's API reference says."""
+    return TransientStoreError(
+        f"{operation}: the reply is not as its documentation says", operation=operation
+    )
+
+
 def error_of(
     service: Service, operation: str, *, status: int, headers: Mapping[str, str], body: bytes
 ) -> StoreError:
@@ -151,7 +160,7 @@ def error_of(
 def _fields(body: bytes) -> Mapping[str, object]:
     try:
         value = json.loads(body)
-    except ValueError:
+    except (ValueError, RecursionError):  # nested thousands deep
         return {}
     return value if isinstance(value, dict) else {}
 

@@ -225,7 +225,7 @@ def _encode(operation: str, payload: Mapping[str, Any] | str) -> bytes:
 def _decode(operation: str, body: bytes) -> Mapping[str, Any]:
     try:
         value = json.loads(body) if body else {}
-    except ValueError:
+    except (ValueError, RecursionError):  # nested thousands deep
         value = None
     if not isinstance(value, dict):
         raise TransientStoreError(f"{operation}: the reply is no JSON object", operation=operation)

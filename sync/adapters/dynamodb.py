@@ -14,7 +14,7 @@ from dataclasses import dataclass, field
 from typing import Any, Final
 from uuid import uuid4
 
-from sync.adapters.aws_errors import Service
+from sync.adapters.aws_errors import MALFORMED, Service, malformed
 from sync.adapters.aws_json import HttpClient, JsonApi, Retries
 from sync.adapters.ledger_batch import RowBatcher
 from sync.adapters.ledger_read import read_copies, read_rows
@@ -116,7 +116,12 @@ class DynamoLedger:
         NoSuchBucket where it is not there, ConfigError where its key is another.
         """
         reply = await self._api.call("DescribeTable", {"TableName": self._table})
-        table = reply.get("Table") or {}
+        try:
+            return self._look_over(reply.get("Table") or {})
+        except MALFORMED:
+            raise malformed("DynamoDB DescribeTable") from None
+
+    def _look_over(self, table: Mapping[str, Any]) -> tuple[str, ...]:
         keys = [(k.get("AttributeName"), k.get("KeyType")) for k in table.get("KeySchema", ())]
         kinds = {a.get("AttributeName"): a.get("AttributeType") for a in _attributes(table)}
         if keys != [("Key", "HASH")] or kinds.get("Key") != "S":
@@ -317,12 +322,15 @@ class DynamoLedger:
                 reply = await self._api.call(
                     "BatchWriteItem", put_request(self._table, left.values())
                 )
+                left = {key: left[key] for key in _unprocessed(reply)}
             except RequestRefused:
                 raise
             except SyncError as failed:
                 error = failed
                 break
-            left = {key: rows[key] for key in _unprocessed(reply)}
+            except MALFORMED:
+                error = malformed("DynamoDB BatchWriteItem")
+                break
             if not left:
                 break
             if failures < self._api.retries.attempts:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any, Final
 
+from sync.adapters.aws_errors import MALFORMED, malformed
 from sync.adapters.aws_json import JsonApi
 from sync.adapters.ledger_rows import (
     Attribute,
@@ -57,12 +58,22 @@ async def _batch(api: JsonApi, table: str, keys: Sequence[str]) -> list[Mapping[
         reply = await api.call(
             "BatchGetItem", {"RequestItems": {table: {"Keys": asked, "ConsistentRead": True}}}
         )
-        found += (reply.get("Responses") or {}).get(table) or ()
-        asked = list(_left(reply, table))
+        try:
+            found += _rows(reply, table)
+            asked = list(_left(reply, table))
+        except MALFORMED:
+            raise malformed("DynamoDB BatchGetItem") from None
         if not asked:
             return found
         await api.pause(failures)
     raise Throttled(f"DynamoDB BatchGetItem: table {table} gives no more rows now")
+
+
+def _rows(reply: Mapping[str, Any], table: str) -> list[Mapping[str, Attribute]]:
+    rows = (reply.get("Responses") or {}).get(table) or []
+    if not all(isinstance(row, dict) for row in rows):
+        raise TypeError("a row that is no object")
+    return list(rows)
 
 
 def _left(reply: Mapping[str, Any], table: str) -> Iterator[Any]:

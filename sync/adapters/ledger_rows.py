@@ -12,7 +12,7 @@ import math
 import time
 from collections.abc import Mapping
 from dataclasses import dataclass
-from decimal import Decimal, InvalidOperation
+from decimal import Decimal
 from functools import lru_cache
 from typing import Any, Final
 
@@ -28,7 +28,7 @@ _PACKED_FORMAT: Final = 1
 _CRC_BYTES: Final = 4
 _MOST_PARTS: Final = 10_000
 _REASON_LENGTH: Final = 300
-_TOO_LARGE: Final = Decimal("1e126")
+_MOST_DIGITS: Final = 131
 _STATUS: Final[Mapping[Outcome, str]] = {
     Outcome.COPIED: "DONE",
     Outcome.SKIPPED: "DONE",
@@ -189,7 +189,7 @@ def read_identity(item: Mapping[str, Attribute]) -> Identity | None:
     if not etag or size is None:
         return None
     version = _text(item, "versionId") or NULL_VERSION
-    versioned = item.get("versioned", {}).get("BOOL") is True or version != NULL_VERSION
+    versioned = _attribute(item, "versioned").get("BOOL") is True or version != NULL_VERSION
     return Identity(etag=etag, size=int(size), version_id=version if versioned else None)
 
 
@@ -261,30 +261,38 @@ def read_row(item: Mapping[str, Attribute]) -> LedgerRow:
     )
 
 
+def _attribute(item: Mapping[str, Attribute], name: str) -> Attribute:
+    value = item.get(name)
+    return value if isinstance(value, dict) else {}
+
+
 def _text(item: Mapping[str, Attribute], name: str) -> str:
-    value = item.get(name, {}).get("S", "")
+    value = _attribute(item, name).get("S", "")
     return value if isinstance(value, str) else ""
 
 
 def _texts(item: Mapping[str, Attribute], name: str) -> frozenset[str]:
     single = _text(item, name)
-    return frozenset(item.get(name, {}).get("SS", ())) | ({single} if single else frozenset())
+    several = _attribute(item, name).get("SS")
+    texts = filter(lambda one: isinstance(one, str), several if isinstance(several, list) else ())
+    return frozenset(texts) | ({single} if single else frozenset())
 
 
 def _number(item: Mapping[str, Attribute], name: str) -> Decimal | None:
-    attribute = item.get(name, {})
+    attribute = _attribute(item, name)
+    said = attribute.get("N", attribute.get("S", ""))
     try:
-        value = Decimal(attribute.get("N", attribute.get("S", "")))
-    except (InvalidOperation, TypeError, ValueError):
+        value = Decimal(said if isinstance(said, str) else "")
+    except ArithmeticError:
         return None
     # Larger ones DynamoDB cannot hold; as text they may stand there all the same.
-    return value if value.is_finite() and abs(value) < _TOO_LARGE else None
+    return value if value.is_finite() and abs(value.adjusted()) < _MOST_DIGITS else None
 
 
 def _part_crcs(item: Mapping[str, Attribute]) -> dict[int, int]:
     # Without readable checksums the upload is still known, but no part of it is proven.
     try:
-        packed = base64.b64decode(item.get("partCRC32C", {}).get("B", ""), validate=True)
+        packed = base64.b64decode(_attribute(item, "partCRC32C").get("B", ""), validate=True)
         return unpack_parts(packed)
     except (ValueError, TypeError):
         return {}

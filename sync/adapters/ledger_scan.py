@@ -6,7 +6,7 @@ import asyncio
 from collections.abc import AsyncIterator, Mapping
 from typing import Any, Final
 
-from sync.adapters.aws_errors import Service
+from sync.adapters.aws_errors import Service, malformed
 from sync.adapters.aws_json import JsonApi
 from sync.adapters.ledger_rows import Attribute, Item, row_key, text
 from sync.adapters.ledger_view import PROJECTION
@@ -52,8 +52,10 @@ class LedgerScan:
                 for task in done:
                     asked, reply = pending.pop(task), task.result()
                     if following := reply.get("LastEvaluatedKey"):
+                        if following == asked.get("ExclusiveStartKey"):
+                            raise malformed("DynamoDB Scan")  # it would never end
                         pending |= [self._page({**asked, "ExclusiveStartKey": following})]
-                    for item in reply.get("Items") or ():
+                    for item in _rows(reply):
                         yield item
         finally:
             for task in pending:
@@ -71,3 +73,10 @@ class LedgerScan:
             "Segment": segment,
             "TotalSegments": segments,
         }
+
+
+def _rows(reply: _Reply) -> list[Mapping[str, Attribute]]:
+    rows = reply.get("Items") or []
+    if not isinstance(rows, list) or not all(isinstance(row, dict) for row in rows):
+        raise malformed("DynamoDB Scan")
+    return rows

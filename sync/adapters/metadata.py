@@ -146,7 +146,7 @@ def _action(text: str) -> str:
     try:
         document = json.loads(text)
         return f"{document['action']} at {document['time']}"
-    except (ValueError, KeyError, TypeError):
+    except (ValueError, KeyError, TypeError, RecursionError):
         return text[:200]
 
 

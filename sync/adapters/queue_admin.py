@@ -7,7 +7,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any, Final
 
-from sync.adapters.aws_errors import Service
+from sync.adapters.aws_errors import MALFORMED, Service, malformed
 from sync.adapters.aws_json import JsonApi
 from sync.adapters.sqs_lookup import queue_url
 from sync.errors import NoSuchBucket, StoreError, Throttled
@@ -46,7 +46,7 @@ class QueueState:
     @property
     def max_receive_count(self) -> int:
         """After how many receipts SQS moves a message away itself; 0 for never."""
-        return int(self._redrive.get("maxReceiveCount", 0))
+        return _whole(self._redrive.get("maxReceiveCount", 0))
 
     @property
     def visible(self) -> int:
@@ -65,11 +65,14 @@ class QueueState:
 
     @property
     def _redrive(self) -> Mapping[str, Any]:
-        policy = json.loads(self.attributes.get("RedrivePolicy") or "{}")
+        try:
+            policy = json.loads(self.attributes.get("RedrivePolicy") or "{}")
+        except (ValueError, RecursionError):
+            raise malformed("SQS GetQueueAttributes") from None
         return policy if isinstance(policy, dict) else {}
 
     def _count(self, name: str) -> int:
-        return int(self.attributes.get(name, 0))
+        return _whole(self.attributes.get(name, 0))
 
 
 class QueueAdmin:
@@ -95,12 +98,16 @@ class QueueAdmin:
         asked = {"QueueUrl": url, "AttributeNames": ["All"]}
         reply = await self._api.call("GetQueueAttributes", asked)
         values = reply.get("Attributes") or {}
+        if not isinstance(values, dict):
+            raise malformed("SQS GetQueueAttributes")
         return QueueState(url, {str(name): str(value) for name, value in values.items()})
 
     async def create(self, name: str, attributes: Mapping[str, str]) -> QueueState:
         """Make a queue. A second call with the same attributes changes nothing."""
         asked = {"QueueName": name, "Attributes": dict(attributes)}
         reply = await self._api.call("CreateQueue", asked)
+        if not reply.get("QueueUrl"):
+            raise malformed("SQS CreateQueue")
         return await self.state(str(reply["QueueUrl"]))
 
     async def change(self, state: QueueState, attributes: Mapping[str, str]) -> None:
@@ -123,3 +130,10 @@ class QueueAdmin:
                 code=error.code,
                 request_id=error.request_id,
             ) from error
+
+
+def _whole(value: object) -> int:
+    try:
+        return int(str(value))
+    except MALFORMED:
+        raise malformed("SQS GetQueueAttributes") from None

@@ -84,7 +84,7 @@ def _plain(text: str) -> Any:
     """A policy without its spelling: SQS gives numbers back as text or as numbers."""
     try:
         value = json.loads(text or "{}")
-    except ValueError:
+    except (ValueError, RecursionError):  # nested thousands deep
         return text
     if isinstance(value, dict) and "maxReceiveCount" in value:
         value["maxReceiveCount"] = str(value["maxReceiveCount"])

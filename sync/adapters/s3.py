@@ -13,6 +13,7 @@ from typing import Final
 from sync.adapters.dialects import S3Dialect
 from sync.adapters.s3_errors import translate
 from sync.adapters.s3_headers import (
+    byte_count,
     content_md5_header,
     identity,
     object_meta,
@@ -22,7 +23,7 @@ from sync.adapters.s3_headers import (
     write_headers,
     write_receipt,
 )
-from sync.adapters.s3_listing import S3Listing, parsed, unreadable
+from sync.adapters.s3_listing import S3Listing, parsed
 from sync.adapters.s3_place import parse_endpoint
 from sync.adapters.s3_read import OpenRead
 from sync.adapters.s3_session import Call, S3Session
@@ -60,6 +61,7 @@ from sync.model import (
     UploadedPart,
     WriteReceipt,
 )
+from sync.paging import Onward
 from sync.ports import ByteStream, Clock, CredentialProvider
 from sync.wire.client import Client, Reply
 from sync.wire.request import Timeouts
@@ -131,8 +133,7 @@ class S3Store(S3Listing):
             if error.status == _METHOD_NOT_ALLOWED:
                 raise  # a delete marker: the bucket and the version are there
             raise await self._explained(ref, error) from error
-        length = headers.get("content-length", "")
-        size = int(length) if length.isdecimal() else None
+        size = byte_count(headers.get("content-length", ""))
         return headers, whole_size(headers, size, ref)
 
     def open(
@@ -250,6 +251,7 @@ class S3Store(S3Listing):
         encoding = (("encoding-type", "url"),) if encoded else ()
         found: list[UploadEntry] = []
         markers: tuple[tuple[str, str], ...] = ()
+        onward = Onward(f"ListMultipartUploads {ref}")
         while True:
             query = (("uploads", ""), *encoding, ("max-uploads", _PAGE), ("prefix", ref.key))
             call = Call("ListMultipartUploads", "GET", ref.bucket, query=(*query, *markers))
@@ -261,12 +263,13 @@ class S3Store(S3Listing):
             past = any(entry.key != ref.key for entry in page.entries)
             if past or not page.key_marker or following == markers:
                 return found
+            onward.step(following, empty=not page.entries)
             markers = following
 
     async def parts(self, upload: Upload) -> list[UploadedPart]:
         """All parts of an open upload, by number. NoSuchUpload where it is not open."""
         pages: list[PartsPage] = []
-        marker = "0"
+        marker, onward = "0", Onward(f"ListParts {upload.ref}", start="0")
         while marker:
             query = (
                 ("max-parts", _PAGE),
@@ -275,10 +278,10 @@ class S3Store(S3Listing):
             )
             call = Call("ListParts", "GET", upload.ref.bucket, upload.ref.key, query)
             page = parsed(call, parse_parts, (await self._session.send(call)).body)
-            if page.marker == marker:
-                raise unreadable(call, XmlFault("the listing does not get on"))
             pages.append(page)
             marker = page.marker
+            if marker:
+                onward.step(marker, empty=not page.parts)
         return concatenated(pages)
 
     def _check_key(self, ref: ObjectRef) -> None:

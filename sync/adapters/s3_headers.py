@@ -30,9 +30,10 @@ _CONTENT_BUT_EXPIRES: Final = tuple(name for name in CONTENT_HEADERS if name != 
 # Replies use the family of the signature, or both: either is understood.
 _META_PREFIXES: Final = ("x-amz-meta-", "x-goog-meta-")
 _MD5_HEX: Final = re.compile(r"[0-9a-fA-F]{32}")
-_CONTENT_RANGE: Final = re.compile(r"bytes (\d+)-(\d+)/(\d+)")
+_CONTENT_RANGE: Final = re.compile(r"bytes (\d{1,18})-(\d{1,18})/(\d{1,18})")
 _GOOG_HASH: Final = re.compile(r"(crc32c|md5)=([A-Za-z0-9+/]+=*)")
 _MD5_BYTES: Final = 16
+_DIGITS: Final = 19  # fits in 63 bits
 _NO_CHECKSUMS: Final = Checksums()
 
 
@@ -168,6 +169,11 @@ def content_md5_header(digest: bytes) -> tuple[str, str]:
     return "content-md5", base64.b64encode(digest).decode("ascii")
 
 
+def byte_count(text: str) -> int | None:
+    """A number of bytes as a header states it; None for anything else."""
+    return int(text) if text.isdecimal() and len(text) < _DIGITS else None
+
+
 def whole_size(headers: Mapping[str, str], content_length: int | None, subject: object) -> int:
     """Bytes of a whole object as a HEAD or an unranged GET states them.
 
@@ -175,7 +181,7 @@ def whole_size(headers: Mapping[str, str], content_length: int | None, subject: 
     it stores (Cloud Storage unpacking gzip on the way).
     """
     stored = headers.get("x-goog-stored-content-length", "")
-    known = int(stored) if stored.isdecimal() else None
+    known = byte_count(stored)
     if content_length is None:
         content_length = known
     if content_length is None:

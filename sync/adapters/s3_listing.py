@@ -22,6 +22,7 @@ from sync.adapters.s3_xml import (
 )
 from sync.errors import TransientStoreError
 from sync.model import ListedObject
+from sync.paging import Onward
 from sync.ports import ListingPage
 
 _T = TypeVar("_T")
@@ -59,12 +60,14 @@ class S3Listing:
         self, bucket: str, *, prefix: str = "", after: str = ""
     ) -> AsyncIterator[ListedObject]:
         """All objects in key order, page by page. A failure raises: it never ends short."""
+        onward = Onward(f"ListObjectsV2 {bucket}")
         page = await self.list_page(bucket, prefix=prefix, after=after)
         while True:
             for entry in page.entries:
                 yield entry
             if not page.token:
                 return
+            onward.step(page.token, empty=not page.entries)
             page = await self.list_page(bucket, prefix=prefix, token=page.token)
 
 
@@ -98,16 +101,13 @@ class VersionLister:
         markers = _markers(token) if token else ((after, "") if after else None)
         if markers is not None and not markers[1]:
             after = max(after, markers[0])  # Ceph begins with the marker's key, S3 behind it
+        onward = Onward(f"ListObjectVersions {bucket}", start=markers)
         while True:
             page = await self._page(bucket, prefix, markers)
             entries = [entry for entry in page.entries if entry.key > after]
             if entries or page.markers is None:
                 break
-            if page.markers == markers:
-                raise TransientStoreError(
-                    f"ListObjectVersions {bucket}: the listing does not get on",
-                    operation="ListObjectVersions",
-                )
+            onward.step(page.markers)  # pages of old versions alone are as they should be
             markers = page.markers
         if len(entries) > limit:  # asked only to see whether there is anything
             return ListingPage(entries[:limit], _token((entries[limit - 1].key, "")))

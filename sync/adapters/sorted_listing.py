@@ -14,6 +14,7 @@ from pathlib import Path
 from typing import Final
 
 from sync.model import ListedObject
+from sync.paging import Onward
 from sync.ports import ListingPage, ObjectLister
 
 _COLUMNS: Final = "key BLOB PRIMARY KEY, size INTEGER, etag TEXT, modified REAL, class TEXT"
@@ -77,13 +78,14 @@ class SortedLister:
         connection.execute("PRAGMA journal_mode=OFF")
         connection.execute("PRAGMA synchronous=OFF")
         connection.execute(f"CREATE TABLE listed ({_COLUMNS}) WITHOUT ROWID")
-        token = ""
+        token, onward = "", Onward(f"the listing of {bucket}")
         while True:
             page = await self._inner.list_page(bucket, prefix=prefix, token=token)
             await asyncio.to_thread(_store, connection, page.entries)
             token = page.token
             if not token:
                 return
+            onward.step(token, empty=not page.entries)
 
 
 def _store(connection: sqlite3.Connection, entries: Sequence[ListedObject]) -> None:

@@ -8,7 +8,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from typing import Any, Final, Self
 from uuid import uuid4
 
-from sync.adapters.aws_errors import Service
+from sync.adapters.aws_errors import MALFORMED, Service, malformed
 from sync.adapters.aws_json import HttpClient, JsonApi, Retries
 from sync.adapters.sqs_lookup import QueueFacts, dead_letter_url, queue_facts, queue_url
 from sync.adapters.sqs_messages import (
@@ -109,7 +109,10 @@ class SqsQueue:
             request["ReceiveRequestAttemptId"] = uuid4().hex
         patience = Timeouts(first_byte=seconds + 20.0, whole=seconds + 60.0)
         reply = await self._api.call("ReceiveMessage", request, timeouts=patience)
-        return await self._intact(reply.get("Messages") or ())
+        messages = reply.get("Messages") or []
+        if not isinstance(messages, list):
+            raise malformed("SQS ReceiveMessage")
+        return await self._intact(messages)
 
     async def acknowledge(self, deliveries: Sequence[Delivery]) -> list[Delivery]:
         """Delete messages; returns those that could not be deleted."""
@@ -175,8 +178,11 @@ class SqsQueue:
         reply = await self._api.call(
             "GetQueueAttributes", {"QueueUrl": self.url, "AttributeNames": list(names)}
         )
-        values = reply.get("Attributes") or {}
-        return sum(int(values.get(name, 0)) for name in names)
+        try:
+            values = reply.get("Attributes") or {}
+            return sum(int(values.get(name, 0)) for name in names)
+        except MALFORMED:
+            raise malformed("SQS GetQueueAttributes") from None
 
     async def _intact(self, messages: Iterable[Mapping[str, Any]]) -> list[Delivery]:
         good: list[Delivery] = []
@@ -216,11 +222,10 @@ class SqsQueue:
             asked = [{"Id": str(index), **entries[index]} for index in left]
             try:
                 reply = await self._api.call(operation, {"QueueUrl": url, "Entries": asked})
+                final, settled = _judged(operation, reply, entries)
             except TransientStoreError as error:
                 _LOG.warning("%s", error)
                 break
-            final = _refused(operation, reply)
-            settled = _done(reply, entries)
             if final:
                 refused += [index for index in left if index in final]
                 settled |= final
@@ -268,6 +273,16 @@ class SqsQueue:
             request["MessageGroupId"] = delivery.group or delivery.message_id
             request["MessageDeduplicationId"] = delivery.message_id
         return request
+
+
+def _judged(
+    operation: str, reply: Mapping[str, Any], entries: Sequence[Entry]
+) -> tuple[set[int], set[int]]:
+    """Indexes of the entries that SQS refuses for good, and of those that it has taken."""
+    try:
+        return _refused(operation, reply), _done(reply, entries)
+    except MALFORMED:
+        raise malformed(f"SQS {operation}") from None
 
 
 def _refused(operation: str, reply: Mapping[str, Any]) -> set[int]:

@@ -8,6 +8,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any, Final
 
+from sync.adapters.aws_errors import MALFORMED, malformed
 from sync.adapters.aws_json import JsonApi
 from sync.errors import AccessDenied, ConfigError, CredentialsRejected, NoSuchBucket
 
@@ -48,7 +49,13 @@ async def queue_facts(api: JsonApi, url: str) -> QueueFacts:
     """What the queue says of itself."""
     names = ["VisibilityTimeout", "RedrivePolicy", "MaximumMessageSize"]
     reply = await api.call("GetQueueAttributes", {"QueueUrl": url, "AttributeNames": names})
-    values: Mapping[str, Any] = reply.get("Attributes") or {}
+    try:
+        return _facts(url, reply.get("Attributes") or {})
+    except (*MALFORMED, RecursionError):
+        raise malformed("SQS GetQueueAttributes") from None
+
+
+def _facts(url: str, values: Mapping[str, Any]) -> QueueFacts:
     policy = json.loads(values.get("RedrivePolicy") or "{}")
     return QueueFacts(
         url=url,
@@ -71,6 +78,8 @@ async def dead_letter_url(api: JsonApi, name: str, facts: QueueFacts) -> str:
         raise
     except AccessDenied:
         # Sending may be allowed where looking up is not, and AWS builds its URLs so.
+        if facts.dead_letter_arn.count(":") != _ARN_FIELDS - 1:
+            raise
         account, queue = facts.dead_letter_arn.split(":")[4:6]
         return f"{facts.url.rsplit('/', 2)[0]}/{account}/{queue}"
 

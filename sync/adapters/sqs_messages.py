@@ -8,6 +8,7 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from datetime import UTC, datetime
 from typing import Any, Final
 
+from sync.adapters.aws_errors import MALFORMED, malformed
 from sync.errors import TransientStoreError
 from sync.ports import Delivery
 
@@ -32,10 +33,12 @@ def legal_text(text: str) -> str:
 
 
 def delivery_of(message: Mapping[str, Any]) -> Delivery:
-    """A message of ReceiveMessage's reply; TransientStoreError where it lacks a field."""
-    system = message.get("Attributes") or {}
-    attributes = message.get("MessageAttributes")
+    """A message of ReceiveMessage's reply; TransientStoreError where it lacks a field, or has
+    one that is not as documented.
+    """
     try:
+        system = message.get("Attributes") or {}
+        attributes = message.get("MessageAttributes")
         return Delivery(
             str(message["MessageId"]),
             str(message["ReceiptHandle"]),
@@ -45,8 +48,10 @@ def delivery_of(message: Mapping[str, Any]) -> Delivery:
             str(system.get("MessageGroupId", "")),
             tuple(_texts(attributes)) if attributes else (),
         )
-    except (KeyError, ValueError) as error:
+    except KeyError as error:
         raise TransientStoreError(f"SQS ReceiveMessage: a message without {error}") from None
+    except MALFORMED:
+        raise malformed("SQS ReceiveMessage") from None
 
 
 def failure_attributes(

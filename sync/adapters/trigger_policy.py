@@ -117,11 +117,23 @@ def merged(policy: str, sender: Sender) -> str:
 def _parsed(policy: str) -> dict[str, Any]:
     try:
         document = json.loads(policy or "{}")
-    except ValueError:
+    except (ValueError, RecursionError):  # nested thousands deep
         document = None
-    if not isinstance(document, dict):
+    if not isinstance(document, dict) or not _well_formed(document):
         raise ConfigError("queue policy: what SQS gave is no JSON object; mend the policy first")
     return document
+
+
+def _well_formed(document: Mapping[str, Any]) -> bool:
+    """What the rest relies on: a list of objects whose conditions are objects of objects."""
+    found = document.get("Statement") or []
+    statements = found if isinstance(found, list) else [found]
+    return all(isinstance(each, dict) and _conditioned(each) for each in statements)
+
+
+def _conditioned(statement: Mapping[str, Any]) -> bool:
+    condition = statement.get("Condition") or {}
+    return isinstance(condition, dict) and all(isinstance(c, dict) for c in condition.values())
 
 
 def _statements(document: Mapping[str, Any]) -> list[dict[str, Any]]:
@@ -184,7 +196,12 @@ def _holds(operator: str, value: str, patterns: Sequence[str]) -> bool | None:
 
 
 def _like(pattern: str, value: str) -> bool:
-    expression = re.escape(pattern).replace(r"\*", ".*").replace(r"\?", ".")
+    """A glob of ``*`` and ``?``. Each ``*`` but the last takes the nearest fit and never gives it
+    back, which is all that a glob needs: else the time could double with every star.
+    """
+    first, *rest = (re.escape(part).replace(r"\?", ".") for part in re.split(r"\*+", pattern))
+    middles = "".join(f"(?>.*?{part})" for part in rest[:-1] if part)
+    expression = f"{first}{middles}.*{rest[-1]}" if rest else first
     return re.fullmatch(expression, value, re.DOTALL) is not None
 
 

@@ -9,6 +9,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Final
+from xml.etree.ElementTree import ParseError
 
 from sync.adapters.aws_errors import Service, error_of
 from sync.adapters.credentials.chain import translate
@@ -252,7 +253,10 @@ def _check_elements(bucket: str, body: bytes) -> None:
 
     if not body:
         return
-    root = fromstring(body)  # whose own name differs between stores
+    try:
+        root = fromstring(body)  # whose own name differs between stores
+    except (ParseError, ValueError, LookupError):  # with a DTD, in an encoding nobody knows
+        raise TransientStoreError(f"bucket {bucket}: its notifications are no XML") from None
     names = {element.tag.rpartition("}")[2] for element in root.iter() if element is not root}
     if unknown := sorted(names - _KNOWN_ELEMENTS):
         raise RequestRefused(

@@ -18,6 +18,7 @@ from sync.adapters.s3_xml import (
     truncated,
 )
 from sync.model import ObjectRef, Upload
+from sync.paging import Onward
 
 _PAGE: Final = 1000
 _START: Final = ("", "")
@@ -43,11 +44,14 @@ class UploadLister:
         short.
         """
         markers: tuple[str, str] | None = _START
+        onward = Onward(f"ListMultipartUploads {bucket}", start=_START)
         while markers is not None:
             page = await self.page(bucket, prefix=prefix, after=markers)
             for upload in page.uploads:
                 yield upload
             markers = page.markers
+            if markers is not None:
+                onward.step(markers, empty=not page.uploads)
 
     async def page(
         self, bucket: str, *, prefix: str = "", after: tuple[str, str] = _START

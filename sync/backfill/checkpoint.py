@@ -84,10 +84,11 @@ class Checkpoint:
             held = json.loads(self._path.read_text("utf-8"))
             if held["format"] != _FORMAT:
                 raise ValueError  # noqa: TRY301  told below
-            pairs, rules, seen = dict(held["pairs"]), held["rules"], dict(held["seen"])
+            pairs, rules, seen = dict(held["pairs"]), dict(held["rules"]), dict(held["seen"])
+            _require_progress(pairs, seen)
         except FileNotFoundError:
             return
-        except (OSError, ValueError, KeyError, TypeError):
+        except (OSError, ValueError, KeyError, TypeError, RecursionError):
             raise ConfigError(
                 f"{self._path} is no checkpoint of the jobsender: remove it, or name another file"
             ) from None
@@ -116,6 +117,18 @@ class Checkpoint:
             beside.replace(self._path)
         except OSError as error:
             raise CheckpointNotWritten(f"{self._path} cannot be written: {error}") from None
+
+
+def _require_progress(pairs: Mapping[str, Any], seen: Mapping[str, Any]) -> None:
+    """KeyError, TypeError or ValueError where it is not what ``save`` writes."""
+    counts = [*seen.values(), *(held["objects"] for held in pairs.values())]
+    if not all(type(count) is int and count >= 0 for count in counts):
+        raise ValueError("a number of objects is none")
+    for held in pairs.values():
+        afters, ends = zip(*held["left"], strict=True) if held["left"] else ((), ())
+        texts = [*afters, *(end for end in ends if end is not None), *held["extraneous"]]
+        if not all(isinstance(text, str) for text in texts):
+            raise TypeError("a key is no text")
 
 
 def _name(pair: BucketPair) -> str:

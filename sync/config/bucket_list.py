@@ -24,7 +24,7 @@ def parse_bucket_list(text: str, where: str) -> list[BucketPair]:
     """The pairs in their order; ConfigError with every fault, each with its place."""
     try:
         rows = json.loads(text)
-    except ValueError as error:
+    except (ValueError, RecursionError) as error:  # nested thousands deep
         raise ConfigError(f"{where}: not JSON: {error}; it must look like {_SHAPE}") from None
     if not isinstance(rows, list) or not rows:
         raise ConfigError(f"{where}: it must be a list with at least one pair: {_SHAPE}")

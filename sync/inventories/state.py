@@ -40,8 +40,12 @@ class Progress:
     def from_json(cls, value: Mapping[str, Any]) -> Progress:
         """What ``as_json`` gave. KeyError, TypeError or ValueError for anything else."""
         counts = dict(value["tally"])
-        tally = Tally(**{**counts, "skipped": Counter(counts["skipped"])})
-        return cls(int(value["rows"]), bool(value["done"]), str(value["md5"]), tally)
+        skipped = Counter(dict(counts["skipped"]))
+        numbers = [value["rows"], *(counts[name] for name in counts.keys() - {"skipped"})]
+        if not all(type(each) is int and each >= 0 for each in [*numbers, *skipped.values()]):
+            raise ValueError("a count is none")
+        tally = Tally(**{**counts, "skipped": skipped})
+        return cls(value["rows"], bool(value["done"]), str(value["md5"]), tally)
 
 
 class StateFile:
@@ -125,7 +129,7 @@ class StateFile:
     def _parsed(self, line: bytes) -> dict[str, Any]:
         try:
             value = json.loads(line)
-        except ValueError:
+        except (ValueError, RecursionError):  # nested thousands deep
             value = None
         if not isinstance(value, dict):
             raise self._not_ours()

@@ -39,7 +39,7 @@ def _load(data: bytes, where: str) -> dict[str, Any]:
     document = None
     try:
         document = json.loads(data.decode("utf-8-sig"))
-    except ValueError:
+    except (ValueError, RecursionError):  # nested thousands deep
         document = None
     if not isinstance(document, dict):
         raise ConfigError(f"{where}: must hold a JSON object in UTF-8; it does not")

@@ -36,7 +36,7 @@ def read_columnar(
             if number > skip:
                 values = [_values(arrow, column) for column in table.columns]
                 yield _batch(file, reader, values, start=start, skip=skip)
-    except (arrow.ArrowException, OSError) as error:
+    except (arrow.ArrowException, OSError, UnicodeDecodeError) as error:
         reason = str(error).partition("\n")[0]
         raise IntegrityError(f"{file.name}: the file is cut or damaged ({reason})") from None
 

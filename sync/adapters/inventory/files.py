@@ -13,6 +13,7 @@ from sync.adapters.clock import SystemClock
 from sync.adapters.inventory.places import Place
 from sync.errors import ConfigError, IntegrityError, NotFound, SyncError, TransientStoreError
 from sync.model import ObjectRef
+from sync.paging import Onward
 from sync.ports import Clock, ObjectLister, SourceRead, SourceStore
 
 _TRIES: Final = 6
@@ -78,6 +79,7 @@ class Files:
         files: dict[str, int] = {}
         folders: dict[str, None] = {}
         after, more = "", True
+        onward = Onward(f"the listing of {place}")
         while more:
             behind = after
 
@@ -94,6 +96,8 @@ class Files:
                 else:
                     files[name] = size
                     after = key
+            if more:
+                onward.step(after)
         return Folder(files, tuple(folders))
 
     async def fetch(self, place: Place, to: Path) -> Fetched:

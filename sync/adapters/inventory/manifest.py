@@ -23,6 +23,8 @@ _SUFFIXES: Final = (
     (".parquet", Format.PARQUET),
     (".orc", Format.ORC),
 )
+_DIGITS: Final = 19
+_SHOWN: Final = 200
 # Where a copy of an inventory keeps its data files, seen from its manifest.
 _BESIDE: Final = ("", "data/", "files/")
 
@@ -44,7 +46,7 @@ def parse_manifest(data: bytes, place: Place) -> Manifest:
     """The manifest that was read at ``place``. ConfigError where it is none."""
     try:
         value = json.loads(data.decode("utf-8-sig"))
-    except ValueError as error:
+    except (ValueError, RecursionError) as error:  # nested thousands deep
         raise ConfigError(f"{place} is no manifest: {error}") from None
     if isinstance(value, dict) and "fileSchema" in value:
         return _s3(value, place)
@@ -84,12 +86,11 @@ def _s3(value: Mapping[str, Any], place: Place) -> Manifest:
         )
         for entry in _entries(value, place)
     )
-    millis = str(value.get("creationTimestamp", ""))
     return Manifest(
         kind=Kind.S3,
         files=files,
         bucket=str(value.get("sourceBucket", "")).rpartition(":")[2],
-        created=int(millis) / 1000 if millis.isdecimal() else 0.0,
+        created=(_count(value, "creationTimestamp") or 0) / 1000,
     )
 
 
@@ -98,8 +99,8 @@ def _entries(value: Mapping[str, Any], place: Place) -> Iterator[dict[str, Any]]
     if not isinstance(files, list):
         raise ConfigError(f"{place}: files is not a list")
     for entry in files:
-        if not isinstance(entry, dict) or not isinstance(entry.get("key"), str):
-            raise ConfigError(f"{place}: a file without a key: {entry!r}")
+        if not isinstance(entry, dict) or not _is_name(entry.get("key")):
+            raise ConfigError(f"{place}: a file without a key: {ascii(entry)[:_SHOWN]}")
         yield entry
 
 
@@ -115,7 +116,7 @@ def _s3_places(key: str, place: Place, bucket: str) -> Iterator[Place]:
 
 def _gcs(value: Mapping[str, Any], place: Place) -> Manifest:
     names = value["report_shards_file_names"]
-    if not isinstance(names, list) or not all(isinstance(name, str) for name in names):
+    if not isinstance(names, list) or not all(map(_is_name, names)):
         raise ConfigError(f"{place}: report_shards_file_names is not a list of names")
     shards = _count(value, "shard_count")
     if shards is not None and shards != len(names):
@@ -159,9 +160,17 @@ def _csv_options(options: Mapping[str, Any]) -> CsvStyle:
 
 
 def _count(value: Mapping[str, Any], name: str) -> int | None:
-    """Google's JSON may hold numbers as texts."""
-    text = str(value.get(name, ""))
-    return int(text) if text.isascii() and text.isdecimal() else None
+    """Google's JSON may hold numbers as texts. None for what no file or time can have."""
+    found = value.get(name)
+    text = str(found) if isinstance(found, int | str) else ""
+    return int(text) if text.isascii() and text.isdecimal() and len(text) < _DIGITS else None
+
+
+def _is_name(value: object) -> bool:
+    """A text that can be a key and the name of a file."""
+    if not isinstance(value, str) or not value or "\0" in value:
+        return False
+    return value.isascii() or not any("\ud800" <= char <= "\udfff" for char in value)
 
 
 def _time(text: object) -> float:

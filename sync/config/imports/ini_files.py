@@ -90,6 +90,9 @@ def _parser(text: str, source: str) -> ConfigParser:
     parser = ConfigParser(interpolation=None, strict=False, allow_no_value=True)
     try:
         parser.read_string(text)
+    except AttributeError:
+        # A slip of configparser: a key without value, and an indented line behind it.
+        raise ConfigError(f"{source}: a line goes on where there is no value") from None
     except IniError as error:
         # Its text holds the line, and the line may hold a key.
         line = getattr(error, "lineno", None) or next(iter(getattr(error, "errors", ())), (0,))[0]

@@ -52,6 +52,8 @@ def _yaml(text: str, path: Path) -> Any:
         raise ConfigError(f"{path}: reading YAML needs PyYAML: pip install pyyaml") from None
     try:
         return yaml.safe_load(text) or {}
+    except (ValueError, RecursionError):  # a date of month 13, a thousand brackets
+        raise ConfigError(f"{path}: not YAML of a configuration") from None
     except yaml.YAMLError as error:
         # Its text holds lines of the file, and these may hold keys.
         mark = getattr(error, "problem_mark", None)

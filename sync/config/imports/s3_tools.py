@@ -14,6 +14,8 @@ from sync.errors import ConfigError
 _DEFAULTS: Final = {"sqs.queue_num": "5", "sqs.queue_name_pattern": "s3-migration-{:0>2d}"}
 _SIDES: Final = ("inventory", "copy", "copy_source")
 _FIELDS: Final = ("profile_name", "region_name", "aws_access_key_id", "aws_secret_access_key")
+_MOST: Final = 10_000
+_DEEPEST: Final = 4
 _VARIABLES: Final = {
     f"{side.upper()}_{field.upper()}": f"aws.{side}.{field}" for side in _SIDES for field in _FIELDS
 } | {
@@ -42,7 +44,11 @@ def import_s3_tools(document: object, environ: Mapping[str, str], source: str) -
     """What the file says, overridden by the variables, as their programs had it."""
     if not isinstance(document, dict):
         raise ConfigError(f"{source}: a mapping with aws, migration and sqs is expected")
-    given = {name: (text, name) for name, text in _flat(document, "")}
+    given: dict[str, tuple[str, str]] = {}
+    for name, text in _flat(document, ""):
+        given[name] = (text, name)
+        if len(given) > _MOST:
+            raise ConfigError(f"{source}: more than {_MOST} values: no configuration of the tools")
     for variable, name in _VARIABLES.items():
         if environ.get(variable):
             given[name] = (environ[variable], variable)
@@ -50,11 +56,20 @@ def import_s3_tools(document: object, environ: Mapping[str, str], source: str) -
 
 
 def _flat(value: Mapping[Any, Any], prefix: str) -> Iterator[tuple[str, str]]:
+    """What is nested deeper than the tools' own values is left out: YAML's aliases can make a
+    document of a few lines endless, or wider than any memory.
+    """
     for name, inner in value.items():
         if isinstance(inner, dict):
-            yield from _flat(inner, f"{prefix}{name}.")
-        elif inner is not None:
+            if prefix.count(".") < _DEEPEST:
+                yield from _flat(inner, f"{prefix}{name}.")
+        elif inner is not None and not _nested(inner):
             yield f"{prefix}{name}", str(inner)
+
+
+def _nested(value: object) -> bool:
+    several = isinstance(value, list | set | tuple)
+    return several and any(isinstance(one, list | set | tuple | dict) for one in value)  # type: ignore[attr-defined]
 
 
 class _Importer:

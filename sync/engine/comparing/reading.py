@@ -10,6 +10,7 @@ from operator import attrgetter, lt
 from sync.engine.comparing.keyspace import KeyRange
 from sync.errors import ListingOutOfOrder
 from sync.model import ListedObject
+from sync.paging import Onward
 from sync.ports import ObjectLister
 
 _KEY = attrgetter("key")
@@ -39,6 +40,7 @@ class SideReader:
         self._side = side
         self._range = within
         self._token = ""
+        self._onward = Onward(f"the listing of {side.bucket}")
         self._last = within.after
         self._waiting: list[ListedObject] = []
         self.ended = False
@@ -64,6 +66,8 @@ class SideReader:
         )
         entries = _without(side.lead, page.entries)
         self._check(entries)
+        if page.token:
+            self._onward.step(page.token, empty=not page.entries)
         self._token = page.token
         self.ended = not page.token
         if entries:

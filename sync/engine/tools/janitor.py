@@ -11,6 +11,7 @@ from typing import Final, Protocol, TypeVar
 from sync.engine.retry import Retry
 from sync.errors import NoSuchBucket, NoSuchUpload, SyncError
 from sync.model import Upload, UploadedPart
+from sync.paging import Onward
 from sync.ports import Clock
 
 _WIDTH: Final = 16
@@ -120,6 +121,7 @@ class Janitor:
 
     async def _listed(self, bucket: str, prefix: str) -> AsyncIterator[Upload]:
         markers: _Markers | None = ("", "")
+        onward = Onward(f"the uploads of {bucket}", start=markers)
         while markers is not None:
             after = markers
 
@@ -130,6 +132,8 @@ class Janitor:
             for upload in page.uploads:
                 yield upload
             markers = page.markers
+            if markers is not None:
+                onward.step(markers, empty=not page.uploads)
 
     async def _look(self, upload: Upload) -> Unfinished | None:
         if not self._sizes:
