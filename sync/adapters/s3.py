@@ -183,7 +183,12 @@ class S3Store(S3Listing):
     async def delete(self, ref: ObjectRef) -> None:
         """Remove the object (or ``ref.version_id`` of it); no error where there is none."""
         call = Call("DeleteObject", "DELETE", ref.bucket, ref.key, self._version(ref))
-        await self._unless_gone(call)
+        reply = await self._unless_gone(call)
+        if reply is not None and "html" in reply.headers.get("content-type", ""):
+            raise OutcomeUnknown(
+                f"{call.operation} {call.subject}: the reply is a page, so it is not the store's",
+                operation=call.operation,
+            )
 
     async def create_upload(self, ref: ObjectRef, headers: ObjectHeaders) -> Upload:
         """Begin a multipart upload. ``initiated`` is the store's time as far as it is known."""
@@ -343,13 +348,13 @@ class S3Store(S3Listing):
             version_id=reply.headers.get(self._dialect.version_header),
         )
 
-    async def _unless_gone(self, call: Call) -> None:
+    async def _unless_gone(self, call: Call) -> Reply | None:
         try:
-            await self._session.send(call)
+            return await self._session.send(call)
         except NoSuchBucket:
             raise
         except NotFound:
-            return
+            return None
 
 
 def _conditions(

@@ -26,6 +26,7 @@ from sync.errors import (
     NotFound,
     NotRestored,
     ObjectTooLarge,
+    OutcomeUnknown,
     PreconditionFailed,
     RequestRefused,
     StoreError,
@@ -119,6 +120,14 @@ _BY_STATUS: Final[dict[int, type[SyncError]]] = {
 }
 
 
+VISIBLE: Final = frozenset(
+    {"PutObject", "CopyObject", "CompleteMultipartUpload", "DeleteObject", "PutObjectTagging"}
+)
+"""Operations that change what readers see."""
+# RFC 9110, 15.6.3 and 15.6.5: a gateway that gave up on a server, which may go on with it.
+_GATEWAYS: Final = frozenset({502, 504})
+
+
 @dataclass(frozen=True, slots=True)
 class Refusal:
     """A reply that is not the wanted one. ``subject`` is bucket/key; header names lower case.
@@ -190,6 +199,8 @@ def _kind(refusal: Refusal) -> type[SyncError]:
     known = _BY_CODE.get(refusal.code)
     if known is NotFound:
         return _missing(refusal)
+    if refusal.status in _GATEWAYS and refusal.operation in VISIBLE:
+        known = OutcomeUnknown
     if known is not None:
         return known
     if refusal.status == _METHOD_NOT_ALLOWED and _delete_marker(refusal):
@@ -236,6 +247,8 @@ def _hint(refusal: Refusal, kind: type[SyncError]) -> str:
         return " (without s3:ListBucket on the bucket, a missing object is answered the same way)"
     if kind is NoSuchBucket:
         return " (check the bucket's name and the endpoint)"
+    if kind is OutcomeUnknown:
+        return " (it may still take effect)"
     if kind is CredentialsRejected:
         return " (check the access key, its secret and the region)"
     return ""

@@ -15,7 +15,7 @@ from sync.adapters.dialects import S3Dialect
 from sync.adapters.s3_errors import http_date
 from sync.adapters.s3_xml import unquoted
 from sync.checksums import decode_crc
-from sync.errors import IntegrityError
+from sync.errors import IntegrityError, OutcomeUnknown, TransientStoreError
 from sync.model import Checksums, Identity, ObjectHeaders, ObjectMeta, WriteReceipt
 
 CONTENT_HEADERS: Final = (
@@ -35,6 +35,8 @@ _GOOG_HASH: Final = re.compile(r"(crc32c|md5)=([A-Za-z0-9+/]+=*)")
 _MD5_BYTES: Final = 16
 _DIGITS: Final = 19  # fits in 63 bits
 _NO_CHECKSUMS: Final = Checksums()
+# Source: Amazon S3 API reference, "Common response headers"; Cloud Storage sends one as well.
+_NO_ETAG: Final = "the reply has no ETag, so it is not the store's: something between answered"
 
 
 def object_meta(headers: Mapping[str, str], *, size: int, dialect: S3Dialect) -> ObjectMeta:
@@ -60,8 +62,13 @@ def with_md5(meta: ObjectMeta, headers: Mapping[str, str], dialect: S3Dialect) -
 
 
 def identity(headers: Mapping[str, str], *, size: int, dialect: S3Dialect) -> Identity:
-    """The version that a HEAD or GET reply speaks of."""
-    return Identity(unquoted(headers.get("etag", "")), size, headers.get(dialect.version_header))
+    """The version that a HEAD or GET reply speaks of; TransientStoreError where it names none:
+    then something on the way answered, such as a gateway with a page and status 200.
+    """
+    etag = unquoted(headers.get("etag", ""))
+    if not etag:
+        raise TransientStoreError(_NO_ETAG)
+    return Identity(etag, size, headers.get(dialect.version_header))
 
 
 def _storage_class(headers: Mapping[str, str]) -> str:
@@ -132,8 +139,12 @@ def _md5(text: str) -> bytes | None:
 
 
 def write_receipt(headers: Mapping[str, str], dialect: S3Dialect) -> WriteReceipt:
-    """What the reply to a PUT of an object or a part says of the bytes."""
+    """What the reply to a PUT of an object or a part says of the bytes; OutcomeUnknown where it
+    is none of a store's.
+    """
     etag = unquoted(headers.get("etag", ""))
+    if not etag:
+        raise OutcomeUnknown(_NO_ETAG)
     stated = stored_checksums(headers)
     md5 = stated.md5
     if md5 is None and dialect.etag_is_md5 and _etag_tells_md5(etag, headers):

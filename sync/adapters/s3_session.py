@@ -12,7 +12,7 @@ from collections.abc import Mapping
 from typing import Final, NamedTuple
 
 from sync.adapters.echoes import without
-from sync.adapters.s3_errors import Refusal, http_date, translate
+from sync.adapters.s3_errors import VISIBLE, Refusal, http_date, translate
 from sync.adapters.s3_place import Endpoint, Place
 from sync.adapters.s3_xml import parse_error
 from sync.errors import ClockSkewed, CredentialsRejected, SyncError, TransientStoreError
@@ -36,11 +36,6 @@ _FIRST_FAILURE: Final = 300
 _SKEW_LIMIT: Final = 900.0
 _SIGNABLE: Final = re.compile(r"[a-z0-9-]{1,64}")
 _MAX_PLACES: Final = 1024
-# Sent twice, the first copy of one of these could take effect late, on top of a newer object;
-# so a dead kept-alive connection is the caller's to know of.
-_VISIBLE: Final = frozenset(
-    {"PutObject", "CopyObject", "CompleteMultipartUpload", "DeleteObject", "PutObjectTagging"}
-)
 _MOVED: Final = frozenset({301, 302, 307, 308, 400})
 
 
@@ -185,7 +180,9 @@ class S3Session:
             target=target,
             headers=call.unsigned,
             body=call.body,
-            repeatable=call.operation not in _VISIBLE,
+            # Sent twice, the first copy could take effect late, on top of a newer object; so a
+            # dead kept-alive connection is the caller's to know of.
+            repeatable=call.operation not in VISIBLE,
             timeouts=call.timeouts,
             lines=lines,
         )

@@ -39,6 +39,7 @@ from sync.model import (
     Outcome,
     TransferJob,
     TransferResult,
+    Upload,
 )
 
 T = TypeVar("T")
@@ -165,6 +166,8 @@ class Copier:
         if meta is None or meta.size <= self._context.most_at_once:
             small = await copy_single(self._context, job, state, first)
             if isinstance(small, Written):
+                if state.upload is not None:
+                    await self._abandon(state, state.upload)
                 return small
             meta = await self._look(job, self._context.source.head)
             if meta is None:
@@ -254,6 +257,15 @@ class Copier:
 
         return self._context.retry.run(job.source, attempt, doing="look at ")
 
+    async def _abandon(self, state: JobState, upload: Upload) -> None:
+        """Drop the parts of a version that nobody will ask for any more: they are paid for."""
+        state.upload = None
+        try:
+            await self._context.destination.abort(upload)
+        except SyncError as error:
+            detail = {"object": str(upload.ref), "error": str(error)}
+            self._context.observer.event("upload-not-aborted", detail)
+
     async def _settled(self, job: TransferJob, state: JobState, written: Written) -> bool:
         """A write without a reply may land late, on top of the good one: wait, look again."""
         await self._context.clock.sleep(self._context.options.late_write_grace)
@@ -266,6 +278,8 @@ class Copier:
     # --- deleting ---------------------------------------------------------------------
 
     async def _gone(self, job: TransferJob, state: JobState) -> End:
+        if state.upload is not None:
+            await self._abandon(state, state.upload)
         if not self._context.options.sync_deletes:
             return Outcome.GONE, None, "the source object was deleted before it could be copied"
         return await self._remove(job, state)

@@ -32,6 +32,7 @@ class MultipartCopy:
         Parts that were sent stay in place when this fails.
         """
         work = await self._opener.begin(job, state, meta, fresh=fresh)
+        state.upload = work.upload
         try:
             await self._mover.send_missing(work)
         except NoSuchUpload as error:
@@ -61,6 +62,7 @@ class MultipartCopy:
             if not await self._stands(work, expected, proof_needed=False):
                 message = f"{work.job.destination}: the finished object is not what was sent"
                 raise IntegrityError(message)
+        work.state.upload = None
         return Written(work.identity, expected)
 
     @staticmethod

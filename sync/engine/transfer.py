@@ -31,6 +31,7 @@ from sync.model import (
     ObjectMeta,
     ObjectRef,
     TransferJob,
+    Upload,
     WriteReceipt,
 )
 from sync.ports import (
@@ -52,10 +53,10 @@ _BUFFERED_AT_ONCE = 2
 class JobState:
     """What a running job has to remember about itself.
 
-    ``unanswered``: a write had been sent in full when the job was cut short; its lease must
-    not be given back early. ``unknown_write``: a write of this job got no reply and may land
-    late. ``got_on_at``: when the job last got on, which puts off its time-out; as ``begun``, on
-    the monotonic clock.
+    ``unanswered``: a write had been sent in full when the job was cut short; its lease must not
+    be given back early. ``unknown_write``: a write of this job got no reply and may land late.
+    ``upload``: the multipart upload that is open for it. ``got_on_at``: when the job last got
+    on, which puts off its time-out; as ``begun``, on the monotonic clock.
     """
 
     begun: float = 0.0
@@ -66,6 +67,7 @@ class JobState:
     parts_reused: int = 0
     rounds: int = 0
     got_on_at: float = 0.0
+    upload: Upload | None = None
 
     @property
     def may_land_late(self) -> bool:

@@ -14,6 +14,7 @@ from sync.errors import (
     NotFound,
     NotRestored,
     ObjectTooLarge,
+    OutcomeUnknown,
     PreconditionFailed,
     RequestRefused,
     StoreError,
@@ -81,8 +82,8 @@ def error(
         (500, "InternalError", TransientStoreError),
         (200, "InternalError", TransientStoreError),
         (200, "SomethingNew", TransientStoreError),
-        (502, "", TransientStoreError),
-        (504, "", TransientStoreError),
+        (502, "", OutcomeUnknown),
+        (504, "", OutcomeUnknown),
         (501, "NotImplemented", RequestRefused),
         (400, "EntityTooLarge", ObjectTooLarge),
         (400, "KeyTooLongError", KeyNotAllowed),
@@ -97,6 +98,16 @@ def test_what_a_refusal_means(status: int, code: str, kind: type[SyncError]) -> 
     assert type(told) is kind
     if isinstance(told, StoreError):
         assert (told.status, told.code, told.operation) == (status, code, "PutObject")
+
+
+@pytest.mark.parametrize("status", [502, 504])
+def test_what_a_gateway_gave_up_on_may_still_land(status: int) -> None:
+    for operation in ("PutObject", "CopyObject", "CompleteMultipartUpload", "DeleteObject"):
+        told = error(status, operation=operation)
+        assert type(told) is OutcomeUnknown
+        assert "may still take effect" in str(told)
+    for operation in ("GetObject", "HeadObject", "UploadPart", "ListParts"):
+        assert type(error(status, operation=operation)) is TransientStoreError
 
 
 def test_a_delete_marker_is_no_version() -> None:

@@ -14,7 +14,7 @@ from sync.adapters.s3_headers import (
     write_receipt,
 )
 from sync.checksums import encode_crc32c, encode_crc64nvme
-from sync.errors import IntegrityError
+from sync.errors import IntegrityError, OutcomeUnknown, TransientStoreError
 from sync.model import Checksums, ObjectHeaders
 
 MD5 = hashlib.md5(b"abc").digest()
@@ -51,9 +51,18 @@ def test_a_reply_describes_its_object() -> None:
 
 
 def test_an_empty_reply_describes_an_object_too() -> None:
-    meta = object_meta({}, size=0, dialect=GENERIC)
+    meta = object_meta({"etag": "e"}, size=0, dialect=GENERIC)
     assert meta.headers == ObjectHeaders(storage_class="STANDARD")
-    assert (meta.identity.etag, meta.identity.version_id, meta.last_modified) == ("", None, 0.0)
+    assert (meta.identity.etag, meta.identity.version_id, meta.last_modified) == ("e", None, 0.0)
+
+
+@pytest.mark.parametrize("etag", [{}, {"etag": ""}, {"etag": '""'}])
+def test_a_reply_without_etag_is_no_stores(etag: dict[str, str]) -> None:
+    """A gateway's page with status 200 was taken for an object, and for the proof of a write."""
+    with pytest.raises(TransientStoreError, match="no ETag"):
+        object_meta({"content-type": "text/html", **etag}, size=57, dialect=GENERIC)
+    with pytest.raises(OutcomeUnknown, match="no ETag"):
+        write_receipt({"content-type": "text/html", **etag}, GENERIC)
 
 
 @pytest.mark.parametrize("etag", ['"a"', 'W/"a"', "a", ' "a" '])
@@ -71,13 +80,14 @@ def test_etags_lose_quotes_and_weakness(etag: str) -> None:
     ],
 )
 def test_aws_chunked_is_no_encoding_of_the_object(sent: str, kept: dict[str, str]) -> None:
-    meta = object_meta({"content-encoding": sent}, size=0, dialect=AWS)
+    meta = object_meta({"etag": "e", "content-encoding": sent}, size=0, dialect=AWS)
     assert dict(meta.headers.content) == kept
 
 
 def test_cloud_storage_may_answer_in_its_own_family() -> None:
     meta = object_meta(
         {
+            "etag": "e",
             "x-goog-meta-a": "1",
             "expires": "made up",
             "x-amz-meta-a": "1",

@@ -385,13 +385,23 @@ def test_a_delete_marker_needs_no_explanation() -> None:
         run(store(client).head(ObjectRef("bucket-1", "k", "v1")))
 
 
+PAGE = Reply(200, {"content-type": "text/html", "content-length": "3"}, b"abc")
+
+
+@pytest.mark.parametrize("name", [name for name in CALLS if name != "abort"])
+def test_a_page_from_between_is_not_taken_for_the_stores_word(name: str) -> None:
+    with pytest.raises(TransientStoreError, match="not the store's") as told:
+        run(CALLS[name](store(ScriptedClient(PAGE))))
+    assert isinstance(told.value, OutcomeUnknown) is name.startswith(("put", "delete"))
+
+
 def test_a_whole_reply_to_a_ranged_read_is_refused() -> None:
     with pytest.raises(IntegrityError, match="whole"):
         run(read(store(ScriptedClient(OK)), byte_range=(0, 2)))
 
 
 def test_a_body_without_announced_length_is_counted() -> None:
-    headers = {"content-range": "bytes 0-2/9"}
+    headers = {"etag": "e", "content-range": "bytes 0-2/9"}
     assert (
         run(read(store(ScriptedClient(Reply(206, headers, b"abc"))), byte_range=(0, 2))) == b"abc"
     )
