@@ -13,5 +13,7 @@ def run(tally: Tally, effort: Effort, stage: Stage) -> None:  # noqa: ARG001  ke
     """The whole section. SHORT: about 20,000 inputs."""
     # The fuzzer's children import this package: they need none of the servers.
     from faults.inputs.fuzzing import fuzz  # noqa: PLC0415
+    from faults.inputs.servers import meet_servers  # noqa: PLC0415
 
     fuzz(tally, effort)
+    meet_servers(tally)

@@ -17,6 +17,7 @@ from sync.errors import IntegrityError
 
 BATCH: Final = 2000
 _GZIP: Final = b"\x1f\x8b"
+_LONGEST_ROW: Final = 256 * 1024
 _BUFFER: Final = 256 * 1024
 _BROKEN: Final = (csv.Error, EOFError, gzip.BadGzipFile, zlib.error)
 
@@ -49,12 +50,14 @@ def _uncompressed(raw: BinaryIO) -> BinaryIO:
 def _batches(
     file: DataFile, text: io.TextIOWrapper, *, bucket: str, skip: int, batch: int
 ) -> Iterator[RowBatch]:
-    lines = enumerate(csv.reader(text, delimiter=file.style.delimiter), 1)
+    bounded = _Lines(file, text)
+    lines = enumerate(csv.reader(bounded, delimiter=file.style.delimiter), 1)
     reader: RowReader | None = None
     rows: list[InventoryRow] = []
     faults: list[RowFault] = []
     number = 0
     for number, values in lines:
+        bounded.row_ended()
         if not values:  # a blank line
             continue
         if reader is None:
@@ -73,6 +76,33 @@ def _batches(
             rows, faults = [], []
     if rows or faults:
         yield RowBatch(file, number, rows, faults)
+
+
+class _Lines:
+    """The lines of a file, as long as a row stays within what a row can be: a few bytes of a
+    compressed file can be a line of gigabytes, or quotes that never end.
+    """
+
+    def __init__(self, file: DataFile, text: io.TextIOWrapper) -> None:
+        self._name = file.name
+        self._read = text.readline
+        self._left = _LONGEST_ROW
+
+    def row_ended(self) -> None:
+        """The next line begins a row."""
+        self._left = _LONGEST_ROW
+
+    def __iter__(self) -> Iterator[str]:
+        return self
+
+    def __next__(self) -> str:
+        line = self._read(self._left)
+        if not line:
+            raise StopIteration
+        self._left -= len(line)
+        if self._left <= 0:
+            raise IntegrityError(f"{self._name}: a row of more than {_LONGEST_ROW} characters")
+        return line
 
 
 def _layout(file: DataFile, first: Sequence[str]) -> tuple[tuple[str, ...], bool]:

@@ -18,6 +18,7 @@ from sync.ports import Clock, ObjectLister, SourceRead, SourceStore
 
 _TRIES: Final = 6
 _PAUSE: Final = 1.0
+_MOST_ENTRIES: Final = 1_000_000
 _CHUNK: Final = 1024 * 1024
 _LAST_CHARACTER: Final = "\U0010ffff"
 
@@ -98,6 +99,8 @@ class Files:
                     after = key
             if more:
                 onward.step(after)
+            if len(files) + len(folders) > _MOST_ENTRIES:
+                raise ConfigError(f"{place} holds too much for a folder of an inventory")
         return Folder(files, tuple(folders))
 
     async def fetch(self, place: Place, to: Path) -> Fetched:
