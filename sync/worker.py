@@ -3,8 +3,7 @@
 ``3gsync worker``, ``python -m sync.worker`` and ``python sync/worker.py`` are the same program.
 With more than one process (``Processes``) it becomes their supervisor.
 
-Exit codes: 0 all well; 1 something failed and is listed; 2 wrong use or configuration; 70 it
-broke down (no memory, a bug): what it had in hand comes back when the leases run out.
+Exit codes: 0 all well; 1 something failed and is listed; 2 wrong use or configuration.
 """
 
 from __future__ import annotations
@@ -49,7 +48,9 @@ WELL: Final = 0
 FAILED: Final = 1
 MISUSED: Final = 2
 BROKEN: Final = 70
-"""EX_SOFTWARE of sysexits.h. Not 1: a supervisor is to start it anew."""
+"""EX_SOFTWARE of sysexits.h: what a child tells its supervisor, which starts it anew, where a
+worker alone ends with 1. What it had in hand comes back when the leases run out.
+"""
 _LISTED: Final = 20
 _NEW_OBJECTS: Final = 50_000
 
@@ -69,6 +70,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--json", action="store_true", help="print a summary as one line of JSON at the end"
     )
+    parser.add_argument("--supervised", action="store_true", help=argparse.SUPPRESS)
     add_overrides(parser)
 
 
@@ -90,7 +92,7 @@ def run(arguments: argparse.Namespace, environ: Mapping[str, str]) -> int:
     except Exception as error:  # noqa: BLE001  nobody is left to handle it
         tell("".join(traceback.format_exception(error)))
         tell(f"3gsync: broke down: {error!r}; what was in hand comes back when its leases run out")
-        return BROKEN
+        return BROKEN if arguments.supervised else FAILED
 
 
 def _settings(arguments: argparse.Namespace, environ: Mapping[str, str]) -> Settings:
@@ -109,7 +111,7 @@ def _processes(settings: Settings, arguments: argparse.Namespace) -> int:
 
 
 def _child_arguments(arguments: argparse.Namespace) -> list[str]:
-    given = ["--processes", "1", "--json"]
+    given = ["--processes", "1", "--json", "--supervised"]
     if arguments.config is not None:
         given += ["--config", str(arguments.config)]
     given += override_arguments(arguments)

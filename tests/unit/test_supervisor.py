@@ -93,8 +93,12 @@ def test_a_child_that_cannot_be_started_is_tried_again(
     assert "could not be started: [Errno 11] no more processes" in capfd.readouterr().err
 
 
-def test_a_worker_that_breaks_down_says_so_and_ends_with_70(
-    monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]
+@pytest.mark.parametrize(("supervised", "code"), [(True, 70), (False, 1)])
+def test_a_worker_that_breaks_down_says_so(
+    supervised: bool,
+    code: int,
+    monkeypatch: pytest.MonkeyPatch,
+    capfd: pytest.CaptureFixture[str],
 ) -> None:
     def broken(*_arguments: object) -> None:
         raise MemoryError
@@ -102,5 +106,13 @@ def test_a_worker_that_breaks_down_says_so_and_ends_with_70(
     monkeypatch.setattr(sync.worker, "_settings", lambda *_: None)
     monkeypatch.setattr(sync.worker, "_processes", lambda *_: 1)
     monkeypatch.setattr(sync.worker, "_serve", broken)
-    assert sync.worker.run(argparse.Namespace(json=False), {}) == 70
+    arguments = argparse.Namespace(json=False, supervised=supervised)
+    assert sync.worker.run(arguments, {}) == code
     assert "3gsync: broke down: MemoryError()" in capfd.readouterr().err
+
+
+def test_children_are_told_that_they_are_supervised() -> None:
+    parser = argparse.ArgumentParser()
+    sync.worker.add_arguments(parser)
+    given = sync.worker._child_arguments(parser.parse_args([]))
+    assert parser.parse_args(given).supervised

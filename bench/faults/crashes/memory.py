@@ -20,7 +20,7 @@ from faults.stage import Stage
 from faults.tally import Tally
 from support.rig import MIB
 from support.worker_process import eventually
-from sync.worker import BROKEN, FAILED, WELL
+from sync.worker import FAILED, WELL
 
 _V1: Final = Path("/sys/fs/cgroup/memory")
 _V2: Final = Path("/sys/fs/cgroup")
@@ -167,10 +167,9 @@ def _refused(scene: Scene, killer: Killer) -> Iterator[str]:
     eventually("it has ended or goes on", over, within=150)
     worker.terminate()
     code = worker.ended()
-    scene.tally.crashes += code == BROKEN
+    scene.tally.crashes += "3gsync: broke down" in worker.err.read_text()
     scene.rescue()
-    broken = code == BROKEN and "3gsync: broke down" in worker.err.read_text()
-    if code not in {WELL, FAILED} and not broken:
+    if code not in {WELL, FAILED}:
         yield f"exit code {code}: {worker.tail}"
 
 
