@@ -193,3 +193,13 @@ class RequestRefused(StoreError):
     """Any other 4xx: asking again will not help."""
 
     verdict = Verdict.DEAD_LETTER
+
+
+def shortened(text: str, most: int) -> str:
+    """At most ``most`` characters of an error's text: its beginning, which says what it is about,
+    and its end, which says why.
+    """
+    if len(text) <= most:
+        return text
+    last = most // 2
+    return f"{text[: most - last - 1]}…{text[-last:]}"

@@ -17,6 +17,7 @@ from functools import lru_cache
 from typing import Any, Final
 
 from sync.checksums import decode_crc, encode_crc32c
+from sync.errors import shortened
 from sync.model import Identity, ObjectRef, Outcome, TransferJob, TransferResult
 from sync.ports import UploadRecord
 
@@ -160,7 +161,7 @@ def end_values(result: TransferResult) -> Item:
 
 def reason_of(result: TransferResult) -> str:
     """Why a job ended as it did, short enough for a row; "" where nothing is to be said."""
-    why = (result.reason or result.error)[:_REASON_LENGTH]
+    why = shortened(result.reason or result.error, _REASON_LENGTH)
     return why if why.isascii() else why.encode("utf-8", "replace").decode("utf-8")
 
 

@@ -9,7 +9,7 @@ from datetime import UTC, datetime
 from typing import Any, Final
 
 from sync.adapters.aws_errors import MALFORMED, malformed
-from sync.errors import TransientStoreError
+from sync.errors import TransientStoreError, shortened
 from sync.ports import Delivery
 
 _REASON_LENGTH: Final = 1_000
@@ -60,11 +60,12 @@ def failure_attributes(
     """Message attributes that tell why a message failed, then the sender's own.
 
     At most ten, and no more than fit beside the body into ``size`` bytes: SQS counts names,
-    types and values as part of the message. The reason is cut to what room there is.
+    types and values as part of the message. The reason is cut to what room there is; a long one
+    in its middle, since it begins with the key, of up to 1,024 bytes.
     """
     wanted = [
         ("code", "String", legal_text(code) or "unknown"),
-        ("reason", "String", legal_text(reason)[:_REASON_LENGTH] or "unknown"),
+        ("reason", "String", shortened(legal_text(reason), _REASON_LENGTH) or "unknown"),
         ("original_message_id", "String", delivery.message_id),
         ("receive_count", "Number", str(delivery.attempt)),
         ("failed_at", "String", datetime.fromtimestamp(failed_at, UTC).isoformat("T", "seconds")),

@@ -185,6 +185,23 @@ def test_an_inventory_s_folder_without_end_is_left(monkeypatch: pytest.MonkeyPat
         asyncio.run(Files(store).folder(Place("s3", "bucket", "")))
 
 
+def test_a_reason_behind_the_longest_key_is_not_cut_off() -> None:
+    from sync.adapters.sqs_messages import failure_attributes
+    from sync.errors import shortened
+    from sync.ports import Delivery
+
+    reason = f"bucket/{'a' * 1025}: the key has 1025 bytes; the destination allows 1024"
+    found = failure_attributes(
+        Delivery("m", "r", "body"), reason=reason, code="c", failed_at=0.0, size=262144
+    )["reason"]["StringValue"]
+    assert len(found) == 1000
+    assert found.startswith("bucket/aaa")
+    assert found.endswith("the destination allows 1024")
+    assert [shortened("abcdefgh", most) for most in (8, 7, 4, 3)] == [
+        "abcdefgh", "abc…fgh", "a…gh", "a…h",
+    ]  # fmt: skip
+
+
 def test_a_policy_s_stars_cost_no_more_than_their_number() -> None:
     arn = "arn:aws:s3:::" + "a" * 200
     sender = Sender(bucket_arn=arn, account="1", queue_arn="a" * 200)

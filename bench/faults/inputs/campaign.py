@@ -89,6 +89,7 @@ def run_one(task: Task) -> Found:
             said = output.read().decode("utf-8", "replace")
         found = _read(folder / "report")
         count, data, target = look(folder)
+        target = target if count else next(iter(task.runs))
         if task.engine == "atheris" or ended:
             found.counts[target] += count
         if task.engine == "atheris":

@@ -127,12 +127,13 @@ def run_atheris(name: str, folder: Path, runs: int, seed: int, seconds: float) -
     corpus.mkdir(exist_ok=True)
     for number, data in enumerate(target.seeds):
         (corpus / f"seed-{number}").write_bytes(data)
-    words = folder / "words"
-    words.write_text("".join(f'"{_hex(word)}"\n' for word in target.words))
-    limits = {
+    limits: dict[str, object] = {
         "seed": seed + 1, "runs": runs, "max_total_time": int(seconds), "rss_limit_mb": 4096,
-        "max_len": target.longest, "verbosity": 0, "print_final_stats": 0, "dict": words,
+        "max_len": target.longest, "verbosity": 0, "print_final_stats": 0,
     }  # fmt: skip
+    if target.words:
+        limits["dict"] = words = folder / "words"
+        words.write_text("".join(f'"{_hex(word)}"\n' for word in target.words))
     flags = [f"-{flag}={value}" for flag, value in limits.items()]
     atheris.Setup([sys.argv[0], *flags, str(corpus)], watched.try_one)
     atheris.Fuzz()
