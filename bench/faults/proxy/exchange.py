@@ -176,13 +176,14 @@ class Exchange:
     async def deliver(self, tap: Tap | None = None, *, head: Head | None = None) -> None:
         """Send the server's reply on, its body through ``tap``, with ``head`` in place of its."""
         told = head or await self.reply()
-        await self._say(told.raw, told.status)
+        await self.say(told.raw, told.status)
         pieces = self.reply_pieces()
         async for piece in tap(pieces) if tap else pieces:
-            await self._say(piece, told.status)
+            await self.say(piece, told.status)
         self.entry.answered = True
 
-    async def _say(self, data: bytes, status: str) -> None:
+    async def say(self, data: bytes, status: str) -> None:
+        """Send bytes of a reply with this status."""
         self.entry.status = status
         if self._keep:
             self.entry.told += data
@@ -192,7 +193,7 @@ class Exchange:
         """A reply of the proxy's own. The request's body is read first, unless it has been."""
         if not self._taken:
             await self.take()
-        await self._say(head.raw + (b"" if self.head.method == "HEAD" else body), head.status)
+        await self.say(head.raw + (b"" if self.head.method == "HEAD" else body), head.status)
         self.entry.answered = True
         self.ends = self.ends or head.closes
 

@@ -379,12 +379,12 @@ def twice(pause: float = 0.0) -> Fault:
         told = head.raw + (b"" if x.head.method == "HEAD" else body)
         x.strike()
         if pause:
-            await x.client.send(told)
+            await x.say(told, head.status)
             await asyncio.sleep(pause)
             await x.client.send(told)
         else:
-            await x.client.send(told + told)
-        x.entry.status, x.entry.answered = head.status, True
+            await x.say(told + told, head.status)
+        x.entry.answered = True
 
     return fault
 

@@ -43,7 +43,9 @@ class FaultProxy:
 
     ``tls``: whoever asks speaks TLS with it, to ``localhost``, under the authority in
     ``ca_file``. ``keep``: bodies of requests that this is found in stay in the journal.
-    ``close`` names the rules that never struck.
+    ``most_connections`` are served at a time (0: any number), the rest is reset; the next
+    ``impostures`` handshakes show another host's certificate. ``close`` names the rules that
+    never struck.
     """
 
     def __init__(
@@ -58,10 +60,14 @@ class FaultProxy:
         )
         self._keep = re.compile(keep)
         self._context = server_context("localhost") if tls else None
+        if self._context is not None:
+            self._impostor = server_context("another.example")
+            self._context.sni_callback = self._choose
         self.tls = tls
         self.fired: Counter[str] = Counter()
         self.journal: list[Entry] = []
         self.most_connections = 0
+        self.impostures = 0
         self.greeting: Callable[[Stream], Awaitable[None]] | None = None
         self.rules: list[Rule] = []
         self._background: _Background | None = None
@@ -149,6 +155,11 @@ class FaultProxy:
     def __exit__(self, *_: object) -> None:
         self.close()
 
+    def _choose(self, sock: ssl.SSLObject, _name: str | None, _own: ssl.SSLContext) -> None:
+        if self.impostures:
+            self.impostures -= 1
+            sock.context = self._impostor
+
     # --- on its loop ------------------------------------------------------------------
 
     def _call(self, what: Coroutine[Any, Any, Any]) -> Any:
@@ -179,12 +190,14 @@ class FaultProxy:
         if self._server is not None:
             self._server.close()
         own = asyncio.current_task()
-        tasks = [task for task in asyncio.all_tasks() if task is not own]
-        for task in tasks:
-            task.cancel()
-        await asyncio.wait(tasks, timeout=5) if tasks else None
-        for stream in tuple(self._open):
-            stream.reset()
+        # A connection may be accepted, and a deed in a thread be done, while the others end.
+        while tasks := asyncio.all_tasks() - {own}:
+            for stream in tuple(self._open):
+                stream.reset()
+            for task in tasks:
+                task.cancel()
+            await asyncio.wait(tasks, timeout=0.1)
+        await self._loop.shutdown_asyncgens()
         await asyncio.sleep(0)
 
     async def _serve(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
