@@ -56,6 +56,14 @@ def combine_crc64nvme(parts: Iterable[tuple[int, int]]) -> int:
     return total
 
 
+def fingerprint(content: tuple[tuple[str, str], ...], metadata: tuple[tuple[str, str], ...]) -> str:
+    """``Identity.described`` of an object with these headers, in the order of
+    ``ObjectHeaders.content``, and this metadata, in any order.
+    """
+    some = metadata if len(metadata) < 2 else tuple(sorted(metadata))  # noqa: PLR2004  no order
+    return hashlib.blake2b(repr((content, some)).encode(), digest_size=8).hexdigest()
+
+
 def compare(one: Checksums, other: Checksums) -> tuple[bool, str | None]:
     """Whether some algorithm is known to both sides, and the name of one they differ in."""
     shared = False

@@ -41,6 +41,12 @@ class Checksums(NamedTuple):
     full_object: bool = True
 
 
+# Version ids that are none of an object's own. The null version is replaced in place where
+# versioning is suspended, so that it names nothing for certain. Source: Amazon S3 User Guide,
+# "Working with objects in a versioning-suspended bucket".
+REPLACED_IN_PLACE = frozenset({None, "", "null"})
+
+
 class ObjectRef(NamedTuple):
     """Where an object is: bucket, key and, where one is meant, a version id."""
 
@@ -54,14 +60,18 @@ class ObjectRef(NamedTuple):
 
 
 class Identity(NamedTuple):
-    """What makes one version of a source object itself. Two equal identities hold equal bytes.
+    """What makes one version of a source object itself. Two equal identities hold equal bytes,
+    headers and metadata.
 
     ``etag`` is without quotes; ``version_id`` is None in a bucket that was never versioned.
+    ``described`` is a fingerprint of headers and metadata (``checksums.fingerprint``) where no
+    version id tells that only these have changed: the ETag does not. Else it is "".
     """
 
     etag: str
     size: int
     version_id: str | None = None
+    described: str = ""
 
 
 class ListedObject(NamedTuple):

@@ -126,6 +126,7 @@ def upload_values(record: UploadRecord) -> Item:
         "partSize": number(record.part_size),
         "partCRC32C": {"B": base64.b64encode(pack_parts(record.part_crc32c)).decode("ascii")},
         "lastTimeProgress": number(progress(record)),
+        "described": text(record.identity.described),
         **identity_values(record.identity),
     }
 
@@ -181,6 +182,7 @@ def read_upload(item: Mapping[str, Attribute]) -> UploadRecord | None:
     identity = read_identity(item)
     if not upload_id or identity is None or not part_size or part_size < 1:
         return None
+    identity = identity._replace(described=_text(item, "described"))
     return UploadRecord(upload_id, identity, int(part_size), _part_crcs(item))
 
 

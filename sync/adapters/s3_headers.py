@@ -14,9 +14,16 @@ from typing import Final
 from sync.adapters.dialects import S3Dialect
 from sync.adapters.s3_errors import http_date
 from sync.adapters.s3_xml import unquoted
-from sync.checksums import decode_crc
+from sync.checksums import decode_crc, fingerprint
 from sync.errors import IntegrityError, OutcomeUnknown, TransientStoreError
-from sync.model import Checksums, Identity, ObjectHeaders, ObjectMeta, WriteReceipt
+from sync.model import (
+    REPLACED_IN_PLACE,
+    Checksums,
+    Identity,
+    ObjectHeaders,
+    ObjectMeta,
+    WriteReceipt,
+)
 
 CONTENT_HEADERS: Final = (
     "content-type",
@@ -35,18 +42,19 @@ _GOOG_HASH: Final = re.compile(r"(crc32c|md5)=([A-Za-z0-9+/]+=*)")
 _MD5_BYTES: Final = 16
 _DIGITS: Final = 19  # fits in 63 bits
 _NO_CHECKSUMS: Final = Checksums()
+
+_Kept = tuple[tuple[tuple[str, str], ...], tuple[tuple[str, str], ...]]
 # Source: Amazon S3 API reference, "Common response headers"; Cloud Storage sends one as well.
 _NO_ETAG: Final = "the reply has no ETag, so it is not the store's: something between answered"
 
 
 def object_meta(headers: Mapping[str, str], *, size: int, dialect: S3Dialect) -> ObjectMeta:
     """What a HEAD or GET reply says of an object of ``size`` bytes."""
+    content, metadata = _content(headers, dialect), _metadata(headers)
     return ObjectMeta(
-        identity=identity(headers, size=size, dialect=dialect),
+        identity=identity(headers, size=size, dialect=dialect, kept=(content, metadata)),
         headers=ObjectHeaders(
-            content=_content(headers, dialect),
-            metadata=_metadata(headers),
-            storage_class=_storage_class(headers),
+            content=content, metadata=metadata, storage_class=_storage_class(headers)
         ),
         checksums=stored_checksums(headers),
         last_modified=http_date(headers.get("last-modified", "")) or 0.0,
@@ -61,14 +69,20 @@ def with_md5(meta: ObjectMeta, headers: Mapping[str, str], dialect: S3Dialect) -
     return meta._replace(checksums=stated._replace(md5=bytes.fromhex(etag)))
 
 
-def identity(headers: Mapping[str, str], *, size: int, dialect: S3Dialect) -> Identity:
+def identity(
+    headers: Mapping[str, str], *, size: int, dialect: S3Dialect, kept: _Kept | None = None
+) -> Identity:
     """The version that a HEAD or GET reply speaks of; TransientStoreError where it names none:
     then something on the way answered, such as a gateway with a page and status 200.
     """
     etag = unquoted(headers.get("etag", ""))
     if not etag:
         raise TransientStoreError(_NO_ETAG)
-    return Identity(etag, size, headers.get(dialect.version_header))
+    version = headers.get(dialect.version_header)
+    if version not in REPLACED_IN_PLACE:
+        return Identity(etag, size, version)
+    kept = kept or (_content(headers, dialect), _metadata(headers))
+    return Identity(etag, size, version, fingerprint(*kept))
 
 
 def _storage_class(headers: Mapping[str, str]) -> str:

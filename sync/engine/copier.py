@@ -14,6 +14,7 @@ from typing import Final, TypeVar
 
 from sync.checksums import DigestingStream, disagreement
 from sync.engine.deadlines import Deadlines
+from sync.engine.equality import likeness
 from sync.engine.integrity import Expected, whole_object
 from sync.engine.multipart import MultipartCopy
 from sync.engine.options import Mode
@@ -33,6 +34,7 @@ from sync.errors import (
 )
 from sync.model import (
     Checksums,
+    Identity,
     JobKind,
     ObjectMeta,
     ObjectRef,
@@ -115,6 +117,7 @@ class Copier:
         context = self._context
         first, fresh = self._first_read(job.source), False
         meta = await self._look_if_large(job, job.size)
+        before: tuple[Identity, Identity] | None = None
         for state.rounds in range(1, MAX_ROUNDS + 1):
             try:
                 written = await self._write(job, state, meta, first, fresh=fresh)
@@ -135,11 +138,12 @@ class Copier:
             found = await self._look(job, context.source.current)
             if found is None:
                 return await self._gone(job, state)
-            if found == written.identity and (
+            pair = written.identity, found
+            if (found == written.identity or (pair == before and _same_bytes(*pair))) and (
                 not state.unknown_write or await self._settled(job, state, written)
             ):
                 return Outcome.COPIED, written, ""
-            first = current(job.source)
+            first, before = current(job.source), pair
             meta = await self._look_if_large(job, found.size)
         raise SourceChanged(f"{job.source} changed {MAX_ROUNDS} times while it was being copied")
 
@@ -172,6 +176,8 @@ class Copier:
             meta = await self._look(job, self._context.source.head)
             if meta is None:
                 raise SourceGone(f"{job.source} is not there any more")
+            if meta.size <= self._context.most_at_once:
+                raise SourceChanged(f"{job.source}: the current version is a small one")
             if self._context.window is not None:
                 self._context.window.check(job.source, meta)
         return await self._multipart.run(job, state, meta, fresh=fresh)
@@ -270,7 +276,10 @@ class Copier:
         """A write without a reply may land late, on top of the good one: wait, look again."""
         await self._context.clock.sleep(self._context.options.late_write_grace)
         state.unknown_write = False
-        return await self._holds(job, written)
+        if not await self._holds(job, written):
+            return False
+        meta = await self._look(job, self._context.source.head)
+        return meta is not None and await self._is_copy(job, meta)
 
     async def _holds(self, job: TransferJob, written: Written) -> bool:
         return await shown(self._context, job.destination, written.expected) is True
@@ -281,15 +290,20 @@ class Copier:
         if state.upload is not None:
             await self._abandon(state, state.upload)
         if not self._context.options.sync_deletes:
+            if not await self._really_gone(job):
+                raise SourceChanged(f"{job.source} is there after all")
             return Outcome.GONE, None, "the source object was deleted before it could be copied"
         return await self._remove(job, state)
 
     async def _remove(self, job: TransferJob, state: JobState) -> End:
         """Delete at the destination what is really gone at the source, and look afterwards."""
-        if not self._context.options.sync_deletes:
+        off = not self._context.options.sync_deletes
+        if off and not _may_uncover(job):
             return Outcome.IGNORED, None, "SyncDeletes is off"
         if not await self._really_gone(job):
             return await self._exists_after_all(job, state)
+        if off:
+            return Outcome.IGNORED, None, "SyncDeletes is off"
         await self._delete(job, state)
         if await self._look(job, self._context.source.current) is not None:
             return await self._converge(job, state)
@@ -302,12 +316,33 @@ class Copier:
         late, on top of the newer object, so the destination is looked at before this is skipped.
         """
         meta = await self._look(job, self._context.source.head)
-        if meta is not None:
-            own = whole_object(meta.checksums) or Checksums()
-            expected = Expected(meta.size, own, etag=meta.identity.etag)
-            if await self._holds(job, Written(meta.identity, expected)):
-                return Outcome.SKIPPED, None, "the source object exists, and so does its copy"
+        if meta is not None and await self._is_copy(job, meta):
+            return Outcome.SKIPPED, None, "the source object exists, and so does its copy"
         return await self._converge(job, state)
+
+    async def _is_copy(self, job: TransferJob, meta: ObjectMeta) -> bool:
+        """True where the destination shows a copy of this very object, metadata and all."""
+        context = self._context
+
+        async def attempt(_last: SyncError | None) -> ObjectMeta | None:
+            try:
+                return await context.destination.head(job.destination)
+            except NoSuchBucket:
+                raise
+            except NotFound:
+                return None
+
+        found = await context.retry.run(job.destination, attempt, doing="look at ")
+        if found is None or context.options.copy_tags:  # tags are not in a HEAD's reply
+            return False
+        return likeness(
+            meta,
+            found,
+            wanted=await context.headers(job, meta),
+            headers=True,
+            tagging=None,
+            dialect=context.destination.dialect,
+        ).equal
 
     async def _deleted_for_good(self, job: TransferJob, state: JobState) -> End:
         """A write or delete of this job got no reply and may take effect late: look once more."""
@@ -340,3 +375,18 @@ class Copier:
                 raise
 
         await self._context.retry.run(job.destination, attempt, doing="delete ")
+
+
+def _same_bytes(one: Identity, other: Identity) -> bool:
+    """Do they differ in headers and metadata at most? A source that describes an object in two
+    ways, in its replies to GET and to HEAD, does so each time.
+    """
+    return one._replace(described="") == other._replace(described="")
+
+
+def _may_uncover(job: TransferJob) -> bool:
+    """May a version have been deleted for good? Then an older one may be the current one now, or
+    the object be back whose delete marker it was. Source: Amazon S3 User Guide, "Deleting object
+    versions from a versioning-enabled bucket".
+    """
+    return not job.event_name.endswith("DeleteMarkerCreated")

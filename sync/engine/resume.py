@@ -45,7 +45,8 @@ class Resumable:
 def mark(identity: Identity, part_size: int) -> bytes:
     """The identity mark's content."""
     lines = ("3gsync", identity.etag, identity.version_id or "", str(identity.size), str(part_size))
-    return "\n".join(lines).encode()
+    told = (identity.described,) if identity.described else ()
+    return "\n".join((*lines, *told)).encode()
 
 
 def standing(

@@ -20,13 +20,8 @@ finds out and the current one is copied. JobsenderCompareVersionId concerns the 
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Final
 
-from sync.model import Identity, ObjectRef
-
-# The null version is replaced in place where versioning is suspended: naming it pins nothing.
-# Source: Amazon S3 User Guide, "Working with objects in a versioning-suspended bucket".
-_NO_PIN: Final = frozenset({None, "", "null"})
+from sync.model import REPLACED_IN_PLACE, Identity, ObjectRef
 
 
 def current(ref: ObjectRef) -> ObjectRef:
@@ -57,6 +52,6 @@ class VersionPolicy:
 
     def pin(self, ref: ObjectRef, identity: Identity) -> Pin:
         """Pin further reads of ``ref`` to ``identity``."""
-        if self.read_by_version and identity.version_id not in _NO_PIN:
+        if self.read_by_version and identity.version_id not in REPLACED_IN_PLACE:
             return Pin(ObjectRef(ref.bucket, ref.key, identity.version_id))
         return Pin(current(ref), if_match=identity.etag)

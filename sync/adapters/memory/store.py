@@ -10,7 +10,7 @@ from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
 
-from sync.checksums import BytesStream, Digester
+from sync.checksums import BytesStream, Digester, fingerprint
 from sync.errors import (
     IntegrityError,
     NoSuchBucket,
@@ -108,9 +108,11 @@ class MemoryStore:
         """Put an object in place."""
         sums = _sums(data)
         version = f"v{next(self._ids)}" if self._versioned else None
-        identity = Identity(etag or (sums.md5 or b"").hex(), len(data), version)
+        headers = headers or ObjectHeaders()
+        told = "" if version else fingerprint(headers.content, headers.metadata)
+        identity = Identity(etag or (sums.md5 or b"").hex(), len(data), version, told)
         shown = Checksums(crc32c=sums.crc32c) if Digest.CRC32C in self._dialect.digests else sums
-        meta = ObjectMeta(identity, headers or ObjectHeaders(), shown, self._clock())
+        meta = ObjectMeta(identity, headers, shown, self._clock())
         self._versions(ref).append(Stored(data, meta))
         return identity
 
