@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+import time
 from collections import Counter
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
@@ -18,6 +19,8 @@ from support.worker_process import WorkerProcess
 _SIDE_BY_SIDE: Final = 12
 _ROUNDS_A_SCENE: Final = 10
 _SMALL: Final = 200_000
+_DWELL: Final = 0.4
+"""Seconds before the kill, in which an acknowledgement that comes too early would be sent."""
 _FIELDS: Final = {"ContentType": "image/png", "Metadata": {"a": "b"}}
 _HELD: Final = {"content-type": "image/png", "x-amz-meta-a": "b"}
 OPTIONS: Final = {"MaxThread": 1, "MaxParallelFile": 8, "SyncDeletes": True}
@@ -107,6 +110,7 @@ def _die_together(scene: Scene, deaths: Sequence[Death]) -> None:
             except Unreached as error:
                 tails = "\n".join(worker.tail[-600:] for worker in workers)
                 raise Unreached(f"{death.where}: {error}\n{tails}") from None
+        time.sleep(_DWELL)
     finally:
         for worker in workers:
             scene.kill(worker)

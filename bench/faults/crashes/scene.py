@@ -23,6 +23,7 @@ LARGE: Final = 5 * MIB + 100_000
 """Two parts: 5 MiB, the least that Cloud Storage takes, and a little."""
 _PART: Final = re.compile(r"^PUT /[^/]+/([^ ?]+)\?partNumber=(\d+)&uploadId=([^ &]+)(?!.* -> )")
 _MARK: Final = 10_000
+_PATIENCE: Final = 180.0
 _BLOCK: Final = noise(LARGE)
 
 
@@ -86,7 +87,12 @@ class Scene:
         self.settled()
         self.rig.queue.expire_leases()
         worker = self.rig.start("--until-empty")
-        worker.ended(180)
+        try:
+            worker.ended(_PATIENCE)
+        except AssertionError as error:  # what is missing then is judged
+            worker.kill()
+            self.tally.unhandled += 1
+            self.tally.failures.append(f"crashes: the worker that is to end the work: {error}")
         return worker
 
     # --- judgement ------------------------------------------------------------------------
@@ -138,7 +144,7 @@ class Scene:
         for key in self.open_uploads():
             self.put(key, content(f"{key} at the end", LARGE))
             self.tell(key, size=LARGE)
-        self.rig.start("--until-empty").ended(180)
+        self.rig.start("--until-empty").ended(_PATIENCE)
         left = self.open_uploads()
         if left:
             self.tally.failures.append(f"{where}: uploads left open: {dict(left)}")
