@@ -305,7 +305,7 @@ class Copier:
         if off:
             return Outcome.IGNORED, None, "SyncDeletes is off"
         await self._delete(job, state)
-        if await self._look(job, self._context.source.current) is not None:
+        if not await self._really_gone(job):
             return await self._converge(job, state)
         if state.unknown_write:
             return await self._deleted_for_good(job, state)

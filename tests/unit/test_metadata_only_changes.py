@@ -182,6 +182,24 @@ def test_gone_is_not_said_on_the_word_of_a_head_alone() -> None:
     assert isinstance(virtual.run(run()), NoSuchBucket)
 
 
+def test_a_bucket_that_vanishes_after_a_delete_does_not_end_the_job() -> None:
+    scene = Scene(sync_deletes=True)
+    scene.target.store(target("k"), BYTES[:10], marked("old"))
+
+    async def vanish(operation: str, _ref: ObjectRef) -> None:
+        if scene.target.content(target("k")) is None:
+            gone = NotFound if operation == "head" else NoSuchBucket
+            raise gone("404", status=404)
+
+    scene.source.interfere = vanish
+
+    async def run() -> None:
+        with pytest.raises(NoSuchBucket):
+            await scene.run(kind=JobKind.DELETE)
+
+    virtual.run(run())
+
+
 def test_an_event_of_a_large_version_whose_current_one_is_small_writes_no_empty_object() -> None:
     scene = Scene(versioned=True, read_by_version=True)
     old = scene.source.store(source("k"), BYTES, marked("large"))
