@@ -26,11 +26,6 @@ _FIRST: Final = {
     "delete-of-existing": 9,
     "delete-relook": 9,
 }
-    "missing-bucket": 17,
-    "lease-of-late-writes": 17,
-    "pin": 11,
-    "delete-of-existing": 9,
-}
 """Seeds to begin with in the short form, so that it is short."""
 
 SITUATIONS: Final = {
