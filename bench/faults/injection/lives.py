@@ -15,15 +15,15 @@ STORES: Final[dict[str, object]] = {"LateWriteGrace": 3, "CircuitBreaker": 1000}
 
 
 def lives(effort: Effort) -> list[Life]:
-    """All lives of this effort."""
+    """All lives of this effort; what waits longest comes first, to wait beside the others."""
     if effort is Effort.SHORT:
-        return [*_store_lives("stores", stores.short_plans()), *_own_lives(effort)]
-    found: list[Life] = []
+        return [*_own_lives(effort), *_store_lives("stores", stores.short_plans())]
+    found = list(_own_lives(effort))
     for ledger in (True, False):
         for tls in (False, True):
             name = f"stores-{'ledger' if ledger else 'bare'}-{'tls' if tls else 'plain'}"
             found += _store_lives(name, stores.full_plans(), ledger=ledger, tls=tls)
-    return [*found, *_own_lives(effort)]
+    return found
 
 
 def _store_lives(
