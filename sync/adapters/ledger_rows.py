@@ -37,7 +37,7 @@ _STATUS: Final[Mapping[Outcome, str]] = {
     Outcome.GONE: "QUIT",
     Outcome.DEAD_LETTERED: "QUIT",
 }
-UNFINISHED: Final = ("uploadId", "partSize", "partCRC32C")
+UNFINISHED: Final = ("uploadId", "partSize", "partCRC32C", "described")
 _IDENTITY: Final = ("Size", "etag", "versionId", "versioned")
 UPLOAD_ATTRIBUTES: Final = (*UNFINISHED, *_IDENTITY)
 VERSION_ATTRIBUTES: Final = (*_IDENTITY, "crc32c")

@@ -79,10 +79,15 @@ def test_nothing_is_known_of_an_object_never_seen(opener: Opener) -> None:
     run(opener, body)
 
 
-@pytest.mark.parametrize("version", [None, "null", "v1"])
-def test_a_started_upload_is_found_as_it_was_recorded(opener: Opener, version: str | None) -> None:
+@pytest.mark.parametrize(
+    ("version", "described"), [(None, "fingerprint"), ("null", "fingerprint"), ("v1", "")]
+)
+def test_a_started_upload_is_found_as_it_was_recorded(
+    opener: Opener, version: str | None, described: str
+) -> None:
     async def body(ledger: JobLedger) -> None:
-        record = replace(RECORD, identity=IDENTITY._replace(version_id=version))
+        identity = IDENTITY._replace(version_id=version, described=described)
+        record = replace(RECORD, identity=identity)
         await ledger.started(job(), record)
         assert await ledger.unfinished(job()) == record
 

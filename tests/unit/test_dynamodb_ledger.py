@@ -281,7 +281,8 @@ def test_the_end_of_a_multipart_transfer_removes_the_upload() -> None:
     bench.run(body)
     assert bench.service.operations == ["UpdateItem", "UpdateItem"]
     update = bench.payloads[1]
-    assert "REMOVE #uploadId, #partSize, #partCRC32C, #reason" in update["UpdateExpression"]
+    gone = "REMOVE #uploadId, #partSize, #partCRC32C, #described, #reason"
+    assert gone in update["UpdateExpression"]
     assert "ADD #jobStatus :jobStatus" in update["UpdateExpression"]
     values = update["ExpressionAttributeValues"]
     assert values[":lastTimeProgress"] == {"N": "100"}
@@ -309,6 +310,7 @@ def test_unfinished_reads_consistently_and_only_what_it_needs() -> None:
         "uploadId",
         "partSize",
         "partCRC32C",
+        "described",
         "Size",
         "etag",
         "versionId",

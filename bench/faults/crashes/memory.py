@@ -99,7 +99,7 @@ def run_memory(tally: Tally, stage: Stage, *, times: int, short: bool) -> None:
         for number in range(times):
             again = "python -m faults.crashes --part memory"
             where = f"crashes: memory, {name} #{number}; again: {again}"
-            with open_scene(stage, tally) as scene, _killer() as killer:
+            with open_scene(stage, tally, LeaseSeconds=10) as scene, _killer() as killer:
                 faults = list(case(scene, killer))
                 survived += scene.judge(where) and not faults
                 tally.failures += [f"{where}: {fault}" for fault in faults]

@@ -92,7 +92,6 @@ def _batched(deaths: Sequence[Death]) -> Iterator[Sequence[Death]]:
 def _begin(scene: Scene) -> None:
     for key in list(scene.versions):
         scene.delete(key)
-        scene.rig.target.delete(key)
     for key in sorted(scene.rig.target.keys()):
         scene.rig.target.delete(key)
     scene.poison.clear()
