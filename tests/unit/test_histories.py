@@ -10,7 +10,7 @@ from __future__ import annotations
 import pytest
 from faults.histories.many import play_block
 
-HISTORIES = 32
+HISTORIES = 24
 BLOCKS = 4
 
 

@@ -14,10 +14,10 @@ from faults.histories.many import Caught, Sums, catch, play_many
 from faults.stage import Stage
 from faults.tally import FORBIDDEN, Effort, Tally
 
-HISTORIES: Final = {Effort.SHORT: 20, Effort.FULL: 10_000}
+HISTORIES: Final = {Effort.SHORT: 12, Effort.FULL: 10_000}
 _MOST: Final = 150
 """Histories in which the absence of any guard has to be seen."""
-_SHOWN: Final = ("converge", "pin")
+_SHOWN: Final = ("pin",)
 """Guards whose failing history is made small in the short form too."""
 _FIRST: Final = {
     "missing-bucket": 41,
