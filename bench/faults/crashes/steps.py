@@ -55,8 +55,10 @@ def _large(name: str, server: str, line: str, stage: Stage, **more: int | bool |
     return Step(way=Way.LARGE, name=name, server=server, line=line, stage=stage, **more)  # type: ignore[arg-type]
 
 
-def _delete(name: str, server: str, line: str, stage: Stage) -> Step:
-    return Step(way=Way.DELETE, name=name, server=server, line=line, stage=stage, reused=None)
+def _delete(name: str, server: str, line: str, stage: Stage, *, after: int = 0) -> Step:
+    return Step(
+        way=Way.DELETE, name=name, server=server, line=line, stage=stage, after=after, reused=None
+    )
 
 
 def _poison(name: str, line: str, stage: Stage, dead: int) -> Step:
@@ -104,7 +106,7 @@ STEPS: Final = (
     _delete("asking whether it is gone", "source", _READ, ARRIVED),
     _delete("before deleting", "target", r"^DELETE /.*/KEY", ARRIVED),
     _delete("deleted, unanswered", "target", r"^DELETE /.*/KEY", ANSWERED),
-    _delete("before the look", "source", _LOOK, ARRIVED),
+    _delete("before the look", "source", _READ, ARRIVED, after=1),
     _delete("before the acknowledgement", "queue", _ACK, ARRIVED),
     _poison("before the hand-over", _SEND, ARRIVED, 1),
     _poison("handed over, unanswered", _SEND, ANSWERED, 2),
