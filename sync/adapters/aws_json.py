@@ -174,6 +174,9 @@ class JsonApi:
         self._check_crc32(operation, reply)
         if reply.status == _OK:
             return _decode(operation, reply.body)
+        raise self._refusal(operation, reply, token)
+
+    def _refusal(self, operation: str, reply: Reply, token: str) -> SyncError:
         error = error_of(
             self.service,
             operation,
@@ -183,7 +186,7 @@ class JsonApi:
         )
         if isinstance(error, ClockSkewed):
             self._offset.learn(reply.headers.get("date", ""))
-        raise error
+        return error
 
     def _check_crc32(self, operation: str, reply: Reply) -> None:
         # DynamoDB sends it with every reply; SQS has MD5 sums inside the body instead.

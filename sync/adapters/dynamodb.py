@@ -66,8 +66,10 @@ class _Open:
         """Nothing more is to be written, nor under way: it would land on top of the end."""
         self.next = None
         async with self.lock:
-            if self.writer is not None:
-                self.writer.cancel()
+            # The task holds this; held by it, both would wait for the garbage collector.
+            writer, self.writer = self.writer, None
+            if writer is not None:
+                writer.cancel()
 
 
 class DynamoLedger:

@@ -73,6 +73,24 @@ class Call(NamedTuple):
         return any(name == "uploadId" for name, _ in self.query)
 
 
+class _Judged:
+    """The error for a refusal, and whether something was ``learned`` that mends it.
+
+    ``take`` lets go of it: an error that is raised where a variable holds it makes a cycle, of all
+    frames on its way, and the worker lets cycles lie for long.
+    """
+
+    __slots__ = ("_errors", "learned")
+
+    def __init__(self, error: SyncError, *, learned: bool = False) -> None:
+        self._errors = [error]
+        self.learned = learned
+
+    def take(self) -> SyncError:
+        """The error, once."""
+        return self._errors.pop()
+
+
 class S3Session:
     """Signs, sends, and translates refusals for one endpoint. Safe for many tasks at once."""
 
@@ -99,14 +117,14 @@ class S3Session:
         reply = await self._client.send(self._request(call, used))
         if reply.status < _FIRST_FAILURE:
             return reply
-        error, learned = await self._judge(call, reply.status, reply.headers, reply.body, used)
-        if not (learned and call.repeatable):
-            raise error
+        judged = await self._judge(call, reply.status, reply.headers, reply.body, used)
+        if not (judged.learned and call.repeatable):
+            raise judged.take()
         used = await self._credentials.credentials()
         reply = await self._client.send(self._request(call, used))
         if reply.status < _FIRST_FAILURE:
             return reply
-        raise (await self._judge(call, reply.status, reply.headers, reply.body, used))[0]
+        raise (await self._judge(call, reply.status, reply.headers, reply.body, used)).take()
 
     async def open(self, call: Call) -> tuple[Request, Exchange]:
         """Exchange a repeatable request for a reply whose body is still to be read.
@@ -118,15 +136,15 @@ class S3Session:
         response = await self._client.open(request)
         if response.status < _FIRST_FAILURE:
             return request, response
-        error, learned = await self._refused(call, request, response, used)
-        if not learned:
-            raise error
+        judged = await self._refused(call, request, response, used)
+        if not judged.learned:
+            raise judged.take()
         used = await self._credentials.credentials()
         request = self._request(call, used)
         response = await self._client.open(request)
         if response.status < _FIRST_FAILURE:
             return request, response
-        raise (await self._refused(call, request, response, used))[0]
+        raise (await self._refused(call, request, response, used)).take()
 
     def release(self, request: Request, response: Exchange) -> None:
         """The reply is done with. Where its body has not ended the connection is closed."""
@@ -134,7 +152,7 @@ class S3Session:
 
     async def _refused(
         self, call: Call, request: Request, response: Exchange, used: Credentials
-    ) -> tuple[SyncError, bool]:
+    ) -> _Judged:
         try:
             body = await response.read(_ERROR_LIMIT)
         finally:
@@ -204,19 +222,18 @@ class S3Session:
         headers: Mapping[str, str],
         body: bytes,
         used: Credentials,
-    ) -> tuple[SyncError, bool]:
-        """The error for a refusal, and whether something was learned that mends it."""
+    ) -> _Judged:
         refusal = self.refusal(call, status, headers, body)
         region = self._other_region(refusal, call.bucket, used)
         if region:
             self._regions[call.bucket] = region
-            return self._moved(refusal, region), True
+            return _Judged(self._moved(refusal, region), learned=True)
         error = translate(refusal, now=self.now)
         if isinstance(error, ClockSkewed) or self._skewed(refusal):
-            return self._set_clock(refusal, headers), True
+            return _Judged(self._set_clock(refusal, headers), learned=True)
         if isinstance(error, CredentialsRejected):
-            return error, await self._renewed(used)
-        return error, False
+            return _Judged(error, learned=await self._renewed(used))
+        return _Judged(error)
 
     def _other_region(self, refusal: Refusal, bucket: str, used: Credentials) -> str:
         """The region a refusal names, where requests can be signed or sent for it; or "".

@@ -6,7 +6,8 @@ import asyncio
 from collections.abc import Awaitable, Callable, Iterable, Iterator
 from dataclasses import dataclass, field
 from functools import partial
-from typing import Final, TypeVar
+from traceback import clear_frames
+from typing import Final, Generic, TypeVar
 
 from sync.checksums import DigestingStream
 from sync.engine.integrity import PartSum, md5_of
@@ -93,30 +94,17 @@ class PartMover:
 
     async def _each(self, items: Iterator[T], do: Callable[[T], Awaitable[None]]) -> None:
         """Run ``do`` over the items, as many at a time as one object may take by then."""
-        takers: set[asyncio.Task[None]] = set()
-        exhausted = False
-
-        def more() -> None:
-            for _ in range(self._context.parts_at_a_time - len(takers)):
-                taker = group.create_task(take())
-                takers.add(taker)
-                taker.add_done_callback(takers.discard)
-
-        async def take() -> None:
-            nonlocal exhausted
-            for item in items:
-                await do(item)
-                if _cancelled() or len(takers) > self._context.parts_at_a_time:
-                    return
-                if not exhausted:
-                    more()
-            exhausted = True
-
+        failures: list[BaseException] = []
         try:
-            async with asyncio.TaskGroup() as group:
-                more()
-        except BaseExceptionGroup as failures:
-            raise _first(failures) from failures
+            await _Takers(self._context, items, do).run()
+        except BaseExceptionGroup as group:
+            failures.append(_first(group))
+            clear_frames(group.__traceback__)
+        if failures:
+            # Held by this frame, by the group as its cause or by a frame of the TaskGroup's, it
+            # would hold itself, and all that the parts had in hand: a cycle, which the worker
+            # lets lie for long.
+            raise failures.pop()
 
     async def _send(self, work: Work, spec: PartSpec) -> None:
         what = f"{work.job.destination} part {spec.number}"
@@ -187,6 +175,42 @@ class PartMover:
             raise
         except (PreconditionFailed, NotFound) as error:
             raise SourceChanged(f"{work.job.source} changed during the copy") from error
+
+
+class _Takers(Generic[T]):
+    """Tasks that take items in turn, as many as may run by then."""
+
+    def __init__(
+        self, context: Context, items: Iterator[T], do: Callable[[T], Awaitable[None]]
+    ) -> None:
+        self._context = context
+        self._items = items
+        self._do = do
+        self._takers: set[asyncio.Task[None]] = set()
+        self._exhausted = False
+
+    async def run(self) -> None:
+        """Until all items are done; an exception group where one failed."""
+        try:
+            async with asyncio.TaskGroup() as self._group:
+                self._more()
+        finally:
+            del self._group  # it keeps the failures, whose frames have this
+
+    def _more(self) -> None:
+        for _ in range(self._context.parts_at_a_time - len(self._takers)):
+            taker = self._group.create_task(self._take())
+            self._takers.add(taker)
+            taker.add_done_callback(self._takers.discard)
+
+    async def _take(self) -> None:
+        for item in self._items:
+            await self._do(item)
+            if _cancelled() or len(self._takers) > self._context.parts_at_a_time:
+                return
+            if not self._exhausted:
+                self._more()
+        self._exhausted = True
 
 
 def _cancelled() -> bool:

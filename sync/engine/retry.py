@@ -59,16 +59,19 @@ class Retry:
         The text of ``doing`` and ``what`` names it to the observer, and is made only then.
         """
         last: SyncError | None = None
-        for number in range(self._retries + 1):
-            try:
-                return await attempt(last)
-            except SyncError as error:
-                if self._throttled is not None and isinstance(error, Throttled):
-                    self._throttled()
-                if not self._again(error, last, number):
-                    raise
-                last = error
-            await self._pause(f"{doing}{what}", last, number)
+        try:
+            for number in range(self._retries + 1):
+                try:
+                    return await attempt(last)
+                except SyncError as error:
+                    if self._throttled is not None and isinstance(error, Throttled):
+                        self._throttled()
+                    if not self._again(error, last, number):
+                        raise
+                    last = error
+                await self._pause(f"{doing}{what}", last, number)
+        finally:
+            del last  # by its traceback it holds this frame: a cycle, which the worker lets lie
         raise AssertionError("unreachable")  # pragma: no cover
 
     def _again(self, error: SyncError, last: SyncError | None, number: int) -> bool:

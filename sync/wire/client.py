@@ -179,8 +179,12 @@ class Client:
         try:
             connection = await self._dial(site, request, limits)
             reply = await exchange(connection, request, head=head, body=body, limits=limits)
+        except OutcomeUnknown:
+            raise
         except TransientStoreError as error:
-            raise _also_first(request, error, in_full=in_full) from error
+            # Seen with the first try, which may have been sent in full.
+            how = f"sent again, and {error}"
+            raise as_store_error(request, how, in_full=in_full) from error
         reply.resent = True
         return reply
 
@@ -229,15 +233,6 @@ class Client:
             site.forget(connection)
         if not self._open and self._emptied is not None:
             self._emptied.set()
-
-
-def _also_first(
-    request: Request, error: TransientStoreError, *, in_full: bool
-) -> TransientStoreError:
-    """The error of a second try, seen with the first, which may have been sent in full."""
-    if isinstance(error, OutcomeUnknown):
-        return error
-    return as_store_error(request, f"sent again, and {error}", in_full=in_full)
 
 
 class _Stream(AbstractAsyncContextManager[Response]):
