@@ -48,6 +48,8 @@ def struck(
     def arrange(scene: Scene, key: str) -> None:
         scene.at(where.side, where.pattern, fault(), times=times, after=after)
         (scene.large if where.large else scene.small)(key)
+        if place == "create":  # sent again, and the first one's id is nobody's
+            scene.opened.add(key)
 
     return Plan(kind, f"{slug(kind)}--{place}{suffix}", arrange)
 

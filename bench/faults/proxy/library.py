@@ -237,8 +237,8 @@ def closed_after(pause: float = 0.0) -> Fault:
     @_named("closed-after")
     async def fault(x: Exchange) -> None:
         await x.forward()
-        await x.deliver()
         x.strike()
+        await x.deliver()
         await asyncio.sleep(pause)
         x.client.half_close()
         # What comes now was sent on a connection that was thought good.
@@ -254,8 +254,8 @@ def reset_next(pause: float = 0.0) -> Fault:
     @_named("reset-next")
     async def fault(x: Exchange) -> None:
         await x.forward()
-        await x.deliver()
         x.strike()
+        await x.deliver()
         await asyncio.sleep(pause)
         await x.client.reader.read(1)
         raise x.reset()

@@ -23,6 +23,7 @@ from faults.proxy.library import BACKGROUND
 from faults.proxy.rules import Fault, Rule
 
 _PATIENCE = 60.0
+_QUIET_STEPS = 10
 
 
 @dataclass
@@ -73,6 +74,7 @@ class FaultProxy:
         self._background: _Background | None = None
         self._tasks: set[asyncio.Task[Any]] = set()
         self._open: set[Stream] = set()
+        self._serving: set[asyncio.Task[Any] | None] = set()
         self._lock = threading.Lock()
         self._loop = asyncio.new_event_loop()
         self._thread = threading.Thread(target=self._loop.run_forever, daemon=True)
@@ -190,15 +192,17 @@ class FaultProxy:
         if self._server is not None:
             self._server.close()
         own = asyncio.current_task()
-        # A connection may be accepted, and a deed in a thread be done, while the others end.
-        while tasks := asyncio.all_tasks() - {own}:
+        quiet = 0
+        # What was accepted before becomes a task some steps of the loop later.
+        while quiet < _QUIET_STEPS:
+            tasks = asyncio.all_tasks() - {own}
+            quiet = 0 if tasks else quiet + 1
             for stream in tuple(self._open):
                 stream.reset()
             for task in tasks:
                 task.cancel()
-            await asyncio.wait(tasks, timeout=0.1)
+            await asyncio.sleep(0)
         await self._loop.shutdown_asyncgens()
-        await asyncio.sleep(0)
 
     async def _serve(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         client = Stream(reader, writer)
@@ -207,6 +211,9 @@ class FaultProxy:
             client.reset()
             return
         self._open.add(client)
+        # asyncio lets go of a TLS connection that stands still, and of whoever waits for it.
+        own = asyncio.current_task()
+        self._serving.add(own)
         way = _Way(self)
         reset = False
         try:
@@ -225,6 +232,7 @@ class FaultProxy:
                 client.reset()
             else:
                 await client.close()
+            self._serving.discard(own)
 
     async def _exchange(self, client: Stream, way: _Way) -> bool:
         """One request and its reply; False where the connection ends with it."""
