@@ -3,7 +3,8 @@ time the machine thinks it is, and what names mean.
 
     python -m faults.injection.hasty [--deadline S] [--clock S] [--hosts FILE] WORKER'S ARGUMENTS
 
-``--deadline``: seconds for a connection, a first byte and between two bytes, in place of minutes.
+``--deadline``: seconds for a connection, a first byte and between two bytes of a store, in place
+of a minute.
 ``--clock``: so many seconds is the machine's clock ahead. ``--hosts``: names are looked up in this
 file (address, name), read anew each time; what is not in it cannot be resolved.
 """
@@ -15,13 +16,14 @@ import asyncio
 import socket
 import sys
 import time
-from functools import partial
+from functools import partial, partialmethod
 from pathlib import Path
 from typing import Any
 
 import sync.adapters.s3 as s3_module
 import sync.adapters.s3_copy as s3_copy_module
 from sync import wiring, worker
+from sync.adapters.aws_json import JsonApi
 from sync.adapters.clock import SystemClock
 from sync.wire.client import Client
 from sync.wire.request import Timeouts
@@ -47,6 +49,8 @@ def _hurry(seconds: float) -> None:
     _replace(wiring, "Client", partial(Client, timeouts=limits))
     _replace(s3_module, "_COMPLETE_TIMEOUTS", limits)
     _replace(s3_copy_module, "_COPYING", limits)
+    # A queue whose answer is not waited for is asked again, which would look like a fault of ours.
+    _replace(JsonApi, "call", partialmethod(JsonApi.call, timeouts=Timeouts()))
 
 
 def _replace(owner: object, name: str, value: object) -> None:
