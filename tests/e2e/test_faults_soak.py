@@ -145,6 +145,11 @@ def test_what_grows_in_an_hour_is_told(grown: dict[str, Any], said: str) -> None
     assert said in failures(measured(**grown))
 
 
+def test_sockets_that_come_and_go_do_not_grow() -> None:
+    chance = random.Random(2)
+    assert failures(measured(files=lambda at: round(chance.gauss(0, 8) + at / 3600))) == ""
+
+
 def test_less_than_one_percent_an_hour_is_flat() -> None:
     assert failures(measured(memory=lambda at: 0.7 * MB * at / 3600)) == ""
 
@@ -157,7 +162,7 @@ def test_a_short_soak_is_not_judged_by_slopes_but_by_what_it_came_to() -> None:
     short = Soak(seconds=30.0, warm_up=10.0)
     assert failures(measured(soak=short, memory=lambda at: MB * at / 10)) == ""
     assert "memory:" in failures(measured(soak=short, memory=lambda at: MB * at * 3))
-    assert "files:" in failures(measured(soak=short, files=lambda at: at * 3))
+    assert "files:" in failures(measured(soak=short, files=lambda at: at * 6))
     assert "tasks:" in failures(measured(soak=short, tasks=lambda at: at * 6))
     assert "too few" in failures(measured(soak=short, samples=[]))
 
