@@ -1,6 +1,6 @@
 """Section 1 of the fault bench: a fault proxy on every way, and real workers that have to cope.
 
-Again alone: ``PYTHONPATH=bench:tests python -m faults.injection [--full] LIFE ...``
+Again alone: ``PYTHONPATH=bench:tests python -m faults.injection [--full | LIFE ...]``
 """
 
 from __future__ import annotations

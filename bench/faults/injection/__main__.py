@@ -1,4 +1,4 @@
-"""Lives of the injection section by name: ``python -m faults.injection [--full] LIFE ...``."""
+"""Lives of the injection section by name: ``python -m faults.injection [--full | LIFE ...]``."""
 
 from __future__ import annotations
 
@@ -21,7 +21,8 @@ def main() -> int:
     tally = Tally()
     found = lives(Effort.FULL if given.full else Effort.SHORT)
     if given.names:
-        found = [life for life in found if life.name.startswith(tuple(given.names))]
+        both = {life.name: life for effort in Effort for life in lives(effort)}
+        found = [life for name, life in both.items() if name.startswith(tuple(given.names))]
     with (
         tempfile.TemporaryDirectory(prefix="3gsync-faults-") as name,
         open_stage(Path(name)) as stage,
