@@ -76,18 +76,22 @@ class Queue:
         return sum(int(found[f"ApproximateNumberOfMessages{name}"]) for name in names)
 
     def dead(self) -> list[dict[str, Any]]:
-        """All messages of the dead-letter queue: body, and attributes as plain texts."""
+        """All messages of the dead-letter queue, which are taken out of it: body, and attributes
+        as plain texts.
+        """
         found: list[dict[str, Any]] = []
         while self._dead:
             reply = self._sqs.receive_message(
                 QueueUrl=self._dead,
                 MaxNumberOfMessages=10,
                 MessageAttributeNames=["All"],
-                VisibilityTimeout=300,
             )
             if not reply.get("Messages"):
                 break
             found += map(_plain, reply["Messages"])
+            for message in reply["Messages"]:
+                handle = message["ReceiptHandle"]
+                self._sqs.delete_message(QueueUrl=self._dead, ReceiptHandle=handle)
         return found
 
     def expire_leases(self) -> None:

@@ -21,6 +21,7 @@ _ROUNDS_A_SCENE: Final = 10
 _SMALL: Final = 200_000
 _DWELL: Final = 0.4
 """Seconds before the kill, in which an acknowledgement that comes too early would be sent."""
+_PATIENCE: Final = 300.0
 _FIELDS: Final = {"ContentType": "image/png", "Metadata": {"a": "b"}}
 _HELD: Final = {"content-type": "image/png", "x-amz-meta-a": "b"}
 OPTIONS: Final = {"MaxThread": 1, "MaxParallelFile": 8, "SyncDeletes": True}
@@ -76,7 +77,10 @@ def _round(scene: Scene, deaths: Sequence[Death]) -> Iterator[Step]:
     alone = [death for death in deaths if death.step is RECEIVING]
     others = [death for death in deaths if death.step is not RECEIVING]
     for group in [alone, *_batched(others)]:
-        _die_together(scene, group)
+        try:
+            _die_together(scene, group)
+        except Unreached as error:
+            scene.tally.failures.append(str(error))
     worker = scene.rescue()
     well = scene.judge(f"{deaths[0].where} (or another of its round)")
     orphans = scene.open_uploads() - orphans
@@ -105,7 +109,7 @@ def _die_together(scene: Scene, deaths: Sequence[Death]) -> None:
     try:
         for gate, death in zip(gates, deaths, strict=True):
             try:
-                gate.wait(90)
+                gate.wait(_PATIENCE)
             except Unreached as error:
                 tails = "\n".join(worker.tail[-600:] for worker in workers)
                 raise Unreached(f"{death.where}: {error}\n{tails}") from None
