@@ -6,10 +6,22 @@ import logging
 from collections.abc import Iterator
 
 import pytest
+from hypothesis import settings
 
 from support import ceph, servers
 from support.servers import S3Server
 from support.stores import SUBJECTS, Subject
+from sync import cli, jobsender, worker
+
+settings.register_profile("ours", deadline=None)  # how fast a machine is proves nothing
+settings.load_profile("ours")
+
+
+@pytest.fixture(autouse=True)
+def core_dumps_of_the_tests_as_they_were(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Programs that run in this process would forbid them for all tests behind."""
+    for program in (cli, jobsender, worker):
+        monkeypatch.setattr(program, "forbid_core_dumps", lambda: None)
 
 
 @pytest.fixture(autouse=True)

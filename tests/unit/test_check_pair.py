@@ -47,8 +47,8 @@ def test_each_class_of_difference_is_told(scene: Scene, tmp_path: Path) -> None:
     scene.put_copy("size", b"1234")
     scene.put_source("cold", b"1", storage_class="DEEP_ARCHIVE")
     scene.put_copy("extra", b"12345")
-    scene.put_source("etag", b"one")
-    scene.put_copy("etag", b"two")
+    scene.put_source("etag", b"on")
+    scene.put_copy("etag", b"tw")
     result = scene.check(tmp_path, how=Comparing(etag=True))
     assert scene.told() == {
         "missing": "missing",
@@ -63,7 +63,7 @@ def test_each_class_of_difference_is_told(scene: Scene, tmp_path: Path) -> None:
         "size": 3,
         "archived": 1,
         "extraneous": 5,
-        "etag": 3,
+        "etag": 2,
     }
     assert [entry.key for entry in result.findings.largest][:2] == ["extra", "size"]
 

@@ -98,8 +98,8 @@ GUARDS: Final = (
         "converge: the look at the source after the write",
         2,
         "sync/engine/copier.py",
-        "            if found == written.identity and (\n",
-        "            if (\n",
+        "found == written.identity or (pair == before and _same_bytes(*pair))",
+        "found is not None",
         _COPIER,
     ),
     Guard(
@@ -122,16 +122,18 @@ GUARDS: Final = (
         "delete: the source is asked first",
         2,
         "sync/engine/copier.py",
-        "        if not await self._really_gone(job):\n",
-        "        if False:\n",
+        "        if not await self._really_gone(job):\n"
+        "            return await self._exists_after_all(job, state)\n",
+        "",
         _COPIER,
     ),
     Guard(
         "delete: the source is asked again afterwards",
         2,
         "sync/engine/copier.py",
-        "        if await self._look(job, self._context.source.current) is not None:\n",
-        "        if False:\n",
+        "        if not await self._really_gone(job):\n"
+        "            return await self._converge(job, state)\n",
+        "",
         _COPIER,
     ),
     Guard(
@@ -152,9 +154,27 @@ GUARDS: Final = (
         "delete: skipped only where the destination is seen to hold the object",
         2,
         "sync/engine/copier.py",
-        "            if await self._holds(job, Written(meta.identity, expected)):\n",
-        "            if expected:\n",
+        "        if meta is not None and await self._is_copy(job, meta):\n",
+        "        if meta is not None:\n",
         _COPIER,
+    ),
+    Guard(
+        "delete: an object is not called gone on a HEAD's word",
+        2,
+        "sync/engine/copier.py",
+        "            if not await self._really_gone(job):\n"
+        '                raise SourceChanged(f"{job.source} is there after all")\n',
+        "",
+        _COPIER,
+    ),
+    Guard(
+        "metadata: a change of it alone is another version where no id tells",
+        2,
+        "sync/adapters/s3_headers.py",
+        "        return Identity(etag, size, version)\n    kept = kept",
+        "        return Identity(etag, size, version)\n    return Identity(etag, size, version)\n"
+        "    kept = kept",
+        ("tests/unit/test_metadata_only_changes.py", *_COPIER),
     ),
     Guard(
         "acknowledgement: not for what failed",
