@@ -266,8 +266,12 @@ class Copier:
     async def _abandon(self, state: JobState, upload: Upload) -> None:
         """Drop the parts of a version that nobody will ask for any more: they are paid for."""
         state.upload = None
-        try:
+
+        async def attempt(_last: SyncError | None) -> None:
             await self._context.destination.abort(upload)
+
+        try:
+            await self._context.retry.run(f"abort upload {upload.ref}", attempt)
         except SyncError as error:
             detail = {"object": str(upload.ref), "error": str(error)}
             self._context.observer.event("upload-not-aborted", detail)

@@ -139,7 +139,10 @@ class UploadOpener:
         return bool(upload.initiated) and age > self._context.options.job_timeout
 
     async def _abort(self, upload: Upload, standing: Standing) -> None:
-        await self._context.destination.abort(upload)
+        async def attempt(_last: SyncError | None) -> None:
+            await self._context.destination.abort(upload)
+
+        await self._context.retry.run(f"abort upload {upload.ref}", attempt)
         detail = {"object": str(upload.ref), "standing": standing.value}
         self._context.observer.event("upload-aborted", detail)
 

@@ -102,7 +102,7 @@ def _ending(m: Measured) -> Iterator[str]:
         ("messages sent", m.queue.sent, told),
         ("messages deleted", m.queue.deleted, told),
         ("dead letters", m.dead, 0),
-        ("more uploads open than creations struck", m.uploads > m.creates_struck, False),
+        ("uploads open, more than creations struck", max(0, m.uploads - m.creates_struck), 0),
         ("uploads left by 3gsync uploads abort", m.uploads_left, 0),
         ("jobs still failing", m.summary.get("failing"), []),
         ("every message reached the worker", m.queue.deliveries >= done >= told > 0, True),
