@@ -18,6 +18,10 @@ from sync.wire.inbox import Inbox
 
 WRITE_HIGH: Final = 256 * 1024
 _UNCLAIMED: Final = 60.0
+_SLOWEST: Final = 1024
+"""Bytes of a reply's body for each second of waiting for them, on the average of ``idle`` seconds
+of that: less is a server that drips, and would keep the work for as long as it likes.
+"""
 # Why a wait ended, followed by the seconds it had.
 _NO_REPLY: Final = "no reply within"
 _NO_BYTE: Final = "no byte of the reply's body for"
@@ -50,6 +54,7 @@ class Connection(asyncio.BufferedProtocol):
         self._otherwise, self._patience = "", 0.0
         self._idle_limit = math.inf
         self._whole = self.deadline = math.inf
+        self._waited, self._taken = 0.0, 0
         self._failure: Broken | None = None
         self._reading_paused = False
         self.congested = False
@@ -66,6 +71,7 @@ class Connection(asyncio.BufferedProtocol):
         if self._failure is not None or transport is None:
             raise self._broken()
         self._inbox.expect(method)
+        self._waited, self._taken = 0.0, 0
         self._whole = self.deadline = self._loop.time() + whole
         self.reusable = True
         self.exchanges += 1
@@ -121,20 +127,26 @@ class Connection(asyncio.BufferedProtocol):
     async def chunk(self, limit: float) -> memoryview | None:
         """The next bytes of the body, valid until the next call; None at its end.
 
-        ``limit`` bounds the wait between two arrivals.
+        ``limit`` bounds the wait between two arrivals; in so long a time of waiting at least
+        `_SLOWEST` bytes a second have to come.
         """
         inbox = self._inbox
         self._idle_limit = limit
         while True:
             view = inbox.take()
             if view is not None:
+                self._taken += len(view)
                 return view
             if inbox.complete:
                 return None
             if self._reading_paused:
                 self._resume_reading()  # may bring bytes at once
                 continue
-            await self._change(self._loop.time() + limit, _NO_BYTE, limit)
+            now = self._loop.time()
+            await self._change(now + limit, _NO_BYTE, limit)
+            self._waited += self._loop.time() - now
+            if self._waited >= limit and self._failure is None:
+                self._look_at_the_pace(limit)
 
     def park(self, until: float) -> bool:
         """Make ready for the next exchange; False where the connection cannot serve another."""
@@ -244,6 +256,11 @@ class Connection(asyncio.BufferedProtocol):
         self._wake()
 
     # Within.
+
+    def _look_at_the_pace(self, limit: float) -> None:
+        if self._taken < self._waited * _SLOWEST and not self._inbox.complete:
+            raise Broken(f"only {self._taken} bytes of the reply's body in {limit:g} s of waiting")
+        self._waited, self._taken = 0.0, 0
 
     def _change(self, end: float, otherwise: str, patience: float) -> asyncio.Future[None]:
         """To be awaited: the next arrival, room to write, or the end of the connection.

@@ -38,7 +38,7 @@ def test_its_length_is_the_operators(monkeypatch: pytest.MonkeyPatch, stage: Sta
     monkeypatch.setenv("SOAK_MINUTES", "90")
     monkeypatch.setattr(soak, "play", lambda tally, plan, stage: played.append(plan))
     soak.run(Tally(), Effort.SHORT, stage)
-    assert [(one.seconds, one.warm_up, one.judged) for one in played] == [(5400, 900, True)]
+    assert [(one.seconds, one.warm_up, one.judged) for one in played] == [(8100, 2700, True)]
 
 
 # --- the line through the samples ---------------------------------------------------------

@@ -693,24 +693,37 @@ def test_a_body_that_stops(world: World) -> None:
     world.run(test, says(raw, then="hold"), timeouts=QUICK)
 
 
-def test_a_body_that_comes_slowly_is_waited_for_until_the_whole_is_too_long(world: World) -> None:
+def _slowly(piece: bytes) -> Script:
     async def slow(peer: Peer) -> None:
         await peer.request()
         await peer.say(b"HTTP/1.1 200 OK\r\nContent-Length: 1000000\r\n\r\n")
         while True:
-            await peer.say(b"x")
+            await peer.say(piece)
             await asyncio.sleep(0.02)
 
+    return slow
+
+
+def test_a_body_that_drips_is_not_waited_for(world: World) -> None:
+    async def test(client: Client, served: Scripted) -> None:
+        with pytest.raises(TransientStoreError, match=r"only \d+ bytes of the reply's body"):
+            await client.send(get(served))
+
+    limits = Timeouts(connect=5.0, first_byte=5.0, idle=0.2, whole=60.0)
+    world.run(test, _slowly(b"x"), timeouts=limits)
+
+
+def test_a_body_that_comes_slowly_is_waited_for_until_the_whole_is_too_long(world: World) -> None:
     async def test(client: Client, served: Scripted) -> None:
         got = 0
         with pytest.raises(TransientStoreError, match="as a whole"):
             async with client.stream(get(served)) as response:
                 async for chunk in response.chunks():
                     got += len(chunk)
-        assert got > 10  # far longer than ``idle``, and handed on before the end
+        assert got > 10_000  # far longer than ``idle``, and handed on before the end
 
     limits = Timeouts(connect=5.0, first_byte=0.2, idle=0.2, whole=1.0)
-    world.run(test, slow, timeouts=limits)
+    world.run(test, _slowly(b"x" * 1000), timeouts=limits)
 
 
 def test_a_body_nobody_takes(world: World) -> None:

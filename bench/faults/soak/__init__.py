@@ -31,5 +31,7 @@ def run(tally: Tally, effort: Effort, stage: Stage) -> None:
 
 
 def of_minutes(minutes: float) -> Soak:
-    """A soak so long; its first sixth is the warm-up."""
-    return Soak(seconds=60 * minutes, warm_up=10 * minutes)
+    """A soak so long, behind a warm-up of half that: Python takes its memory by the MiB, a
+    fiftieth of all there is, and the last step up was seen after 34 minutes.
+    """
+    return Soak(seconds=90 * minutes, warm_up=30 * minutes)
