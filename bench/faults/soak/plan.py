@@ -35,5 +35,6 @@ class Soak:
     @property
     def command(self) -> str:
         """Does this run again, alone."""
-        words = f"--minutes {(self.seconds - self.warm_up) / 60:g} --rate {self.rate:g} --faults {self.faults:g}"
+        minutes = (self.seconds - self.warm_up) / 60
+        words = f"--minutes {minutes:g} --rate {self.rate:g} --faults {self.faults:g}"
         return f"PYTHONPATH=bench:tests python -m faults.soak {words} --seed {self.seed}"
