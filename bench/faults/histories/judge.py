@@ -99,7 +99,7 @@ class Judge:
         self._weigh(key)
 
     def _weigh(self, key: str) -> None:
-        if self._right.get(key):
+        if self._right.get(key, True):  # before anything happened nothing was wrong
             self._was_right[key] = self._step
         self._right[key] = self.is_right(key)
 
