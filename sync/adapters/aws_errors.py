@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Final
@@ -18,6 +17,7 @@ from sync.errors import (
     Throttled,
     TransientStoreError,
 )
+from sync.json_text import loads
 
 MALFORMED: Final = (ArithmeticError, AttributeError, LookupError, TypeError, ValueError)
 """What taking a reply apart raises where it is not as documented; see ``malformed``."""
@@ -159,8 +159,8 @@ def error_of(
 
 def _fields(body: bytes) -> Mapping[str, object]:
     try:
-        value = json.loads(body)
-    except (ValueError, RecursionError):  # nested thousands deep
+        value = loads(body)
+    except ValueError:
         return {}
     return value if isinstance(value, dict) else {}
 

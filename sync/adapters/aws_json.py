@@ -26,6 +26,7 @@ from sync.errors import (
     Throttled,
     TransientStoreError,
 )
+from sync.json_text import loads
 from sync.ports import Clock, CredentialProvider
 from sync.wire.clock import ClockOffset
 from sync.wire.request import Origin, Request, Timeouts
@@ -227,8 +228,8 @@ def _encode(operation: str, payload: Mapping[str, Any] | str) -> bytes:
 
 def _decode(operation: str, body: bytes) -> Mapping[str, Any]:
     try:
-        value = json.loads(body) if body else {}
-    except (ValueError, RecursionError):  # nested thousands deep
+        value = loads(body) if body else {}
+    except ValueError:
         value = None
     if not isinstance(value, dict):
         raise TransientStoreError(f"{operation}: the reply is no JSON object", operation=operation)

@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import asyncio
 import io
-import json
 import socket
 from collections.abc import Mapping
 from contextlib import suppress
@@ -16,6 +15,8 @@ from dataclasses import dataclass
 from http.client import HTTPException, HTTPResponse
 from typing import Final, cast
 from urllib.parse import urlsplit
+
+from sync.json_text import loads
 
 _ADDRESS: Final = "169.254.169.254"
 _FLAVOR: Final = ("Metadata-Flavor", "Google")
@@ -144,9 +145,9 @@ async def _ec2_notice(environ: Mapping[str, str], poll: float, limit: float) -> 
 def _action(text: str) -> str:
     """The notice in words; a notice that cannot be read is one all the same."""
     try:
-        document = json.loads(text)
+        document = loads(text)
         return f"{document['action']} at {document['time']}"
-    except (ValueError, KeyError, TypeError, RecursionError):
+    except (ValueError, KeyError, TypeError):
         return text[:200]
 
 

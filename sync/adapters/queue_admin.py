@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any, Final
@@ -11,6 +10,7 @@ from sync.adapters.aws_errors import MALFORMED, Service, malformed
 from sync.adapters.aws_json import JsonApi
 from sync.adapters.sqs_lookup import queue_url
 from sync.errors import NoSuchBucket, StoreError, Throttled
+from sync.json_text import loads
 
 SQS: Final = Service(
     name="sqs",
@@ -66,8 +66,8 @@ class QueueState:
     @property
     def _redrive(self) -> Mapping[str, Any]:
         try:
-            policy = json.loads(self.attributes.get("RedrivePolicy") or "{}")
-        except (ValueError, RecursionError):
+            policy = loads(self.attributes.get("RedrivePolicy") or "{}")
+        except ValueError:
             raise malformed("SQS GetQueueAttributes") from None
         return policy if isinstance(policy, dict) else {}
 

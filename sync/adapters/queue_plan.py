@@ -13,6 +13,7 @@ from typing import Any, Final
 
 from sync.adapters.trigger_policy import Grant, Sender, bucket_arn, grant, merged
 from sync.errors import ConfigError
+from sync.json_text import loads
 
 _POLICIES: Final = frozenset({"Policy", "RedrivePolicy"})
 _TLS_SID: Final = "TlsOnlyBy3GSync"
@@ -83,8 +84,8 @@ def _satisfied(name: str, present: Mapping[str, str], value: str) -> bool:
 def _plain(text: str) -> Any:
     """A policy without its spelling: SQS gives numbers back as text or as numbers."""
     try:
-        value = json.loads(text or "{}")
-    except (ValueError, RecursionError):  # nested thousands deep
+        value = loads(text or "{}")
+    except ValueError:
         return text
     if isinstance(value, dict) and "maxReceiveCount" in value:
         value["maxReceiveCount"] = str(value["maxReceiveCount"])

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import re
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -11,6 +10,7 @@ from typing import Any, Final
 from sync.adapters.aws_errors import MALFORMED, malformed
 from sync.adapters.aws_json import JsonApi
 from sync.errors import AccessDenied, ConfigError, CredentialsRejected, NoSuchBucket
+from sync.json_text import loads
 
 _LEAST_KNOWN_SIZE: Final = 256 * 1024
 _ARN_FIELDS: Final = 6
@@ -51,12 +51,12 @@ async def queue_facts(api: JsonApi, url: str) -> QueueFacts:
     reply = await api.call("GetQueueAttributes", {"QueueUrl": url, "AttributeNames": names})
     try:
         return _facts(url, reply.get("Attributes") or {})
-    except (*MALFORMED, RecursionError):
+    except MALFORMED:
         raise malformed("SQS GetQueueAttributes") from None
 
 
 def _facts(url: str, values: Mapping[str, Any]) -> QueueFacts:
-    policy = json.loads(values.get("RedrivePolicy") or "{}")
+    policy = loads(values.get("RedrivePolicy") or "{}")
     return QueueFacts(
         url=url,
         visibility_timeout=float(values.get("VisibilityTimeout", 30)),

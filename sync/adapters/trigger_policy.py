@@ -16,6 +16,7 @@ from enum import StrEnum
 from typing import Any, Final
 
 from sync.errors import ConfigError
+from sync.json_text import loads
 
 SERVICE: Final = "s3.amazonaws.com"
 _SEND: Final = "sqs:SendMessage"
@@ -116,8 +117,8 @@ def merged(policy: str, sender: Sender) -> str:
 
 def _parsed(policy: str) -> dict[str, Any]:
     try:
-        document = json.loads(policy or "{}")
-    except (ValueError, RecursionError):  # nested thousands deep
+        document = loads(policy or "{}")
+    except ValueError:
         document = None
     if not isinstance(document, dict) or not _well_formed(document):
         raise ConfigError("queue policy: what SQS gave is no JSON object; mend the policy first")

@@ -10,6 +10,7 @@ from typing import Any, Final, NamedTuple
 
 from sync.engine.comparing.keyspace import KeyRange
 from sync.errors import ConfigError, SyncError
+from sync.json_text import loads
 from sync.model import BucketPair
 
 _FORMAT: Final = 1
@@ -36,7 +37,7 @@ class Checkpoint:
 
     def __init__(self, path: Path, rules: Mapping[str, Any]) -> None:
         self._path = path
-        self._rules = json.loads(json.dumps(rules))
+        self._rules = loads(json.dumps(rules))
         self._pairs: dict[str, Any] = {}
         self._seen: dict[str, int] = {}
         self._load()
@@ -81,14 +82,14 @@ class Checkpoint:
 
     def _load(self) -> None:
         try:
-            held = json.loads(self._path.read_text("utf-8"))
+            held = loads(self._path.read_text("utf-8"))
             if held["format"] != _FORMAT:
                 raise ValueError  # noqa: TRY301  told below
             pairs, rules, seen = dict(held["pairs"]), dict(held["rules"]), dict(held["seen"])
             _require_progress(pairs, seen)
         except FileNotFoundError:
             return
-        except (OSError, ValueError, KeyError, TypeError, RecursionError):
+        except (OSError, ValueError, KeyError, TypeError):
             raise ConfigError(
                 f"{self._path} is no checkpoint of the jobsender: remove it, or name another file"
             ) from None

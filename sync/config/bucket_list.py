@@ -6,11 +6,11 @@ The original's form: a list of objects with ``src_bucket``, ``src_prefix``, ``de
 
 from __future__ import annotations
 
-import json
 import re
 from typing import Any, Final
 
 from sync.errors import ConfigError
+from sync.json_text import loads
 from sync.model import BucketPair
 
 _NAMES: Final = ("src_bucket", "src_prefix", "des_bucket", "des_prefix")
@@ -23,8 +23,8 @@ _SHAPE: Final = (
 def parse_bucket_list(text: str, where: str) -> list[BucketPair]:
     """The pairs in their order; ConfigError with every fault, each with its place."""
     try:
-        rows = json.loads(text)
-    except (ValueError, RecursionError) as error:  # nested thousands deep
+        rows = loads(text)
+    except ValueError as error:
         raise ConfigError(f"{where}: not JSON: {error}; it must look like {_SHAPE}") from None
     if not isinstance(rows, list) or not rows:
         raise ConfigError(f"{where}: it must be a list with at least one pair: {_SHAPE}")

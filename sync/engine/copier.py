@@ -21,7 +21,7 @@ from sync.engine.options import Mode
 from sync.engine.selection import Checker, Comparer
 from sync.engine.server_copy import ServerCopy
 from sync.engine.single import SourceGone, copy_single
-from sync.engine.transfer import Context, JobState, Written, shown
+from sync.engine.transfer import Context, JobState, Written, held, shown
 from sync.engine.versioning import current
 from sync.engine.window import LeftOut
 from sync.errors import (
@@ -327,16 +327,7 @@ class Copier:
     async def _is_copy(self, job: TransferJob, meta: ObjectMeta) -> bool:
         """True where the destination shows a copy of this very object, metadata and all."""
         context = self._context
-
-        async def attempt(_last: SyncError | None) -> ObjectMeta | None:
-            try:
-                return await context.destination.head(job.destination)
-            except NoSuchBucket:
-                raise
-            except NotFound:
-                return None
-
-        found = await context.retry.run(job.destination, attempt, doing="look at ")
+        found = await held(context, job.destination, doing="look at ")
         if found is None or context.options.copy_tags:  # tags are not in a HEAD's reply
             return False
         return likeness(

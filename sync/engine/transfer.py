@@ -237,14 +237,19 @@ async def shown(context: Context, ref: ObjectRef, expected: Expected) -> bool | 
     """Does the destination's object equal what was written? False too where there is none,
     None where it shows nothing that would tell.
     """
+    found = await held(context, ref, doing="verify ")
+    return False if found is None else matches(found, expected)
 
-    async def attempt(_last: SyncError | None) -> bool | None:
+
+async def held(context: Context, ref: ObjectRef, *, doing: str) -> ObjectMeta | None:
+    """What the destination has under this key, or None; ``doing`` as in `Retry.run`."""
+
+    async def attempt(_last: SyncError | None) -> ObjectMeta | None:
         try:
-            found = await context.destination.head(ref)
+            return await context.destination.head(ref)
         except NoSuchBucket:
             raise
         except NotFound:
-            return False
-        return matches(found, expected)
+            return None
 
-    return await context.retry.run(ref, attempt, doing="verify ")
+    return await context.retry.run(ref, attempt, doing=doing)

@@ -18,6 +18,7 @@ from typing import Any
 
 from sync.errors import ConfigError
 from sync.inventories.tally import Tally
+from sync.json_text import loads
 
 
 @dataclass(slots=True)
@@ -128,8 +129,8 @@ class StateFile:
 
     def _parsed(self, line: bytes) -> dict[str, Any]:
         try:
-            value = json.loads(line)
-        except (ValueError, RecursionError):  # nested thousands deep
+            value = loads(line)
+        except ValueError:
             value = None
         if not isinstance(value, dict):
             raise self._not_ours()

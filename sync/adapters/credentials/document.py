@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-import json
 import re
 from collections.abc import Mapping
 from typing import Any, Final
 
 from sync.errors import ConfigError
+from sync.json_text import loads
 from sync.ports import Credentials
 
 _ACCESS: Final = "aws_access_key_id"
@@ -38,8 +38,8 @@ def _load(data: bytes, where: str) -> dict[str, Any]:
     # The decoder's error carries the whole text: it must not become this error's context.
     document = None
     try:
-        document = json.loads(data.decode("utf-8-sig"))
-    except (ValueError, RecursionError):  # nested thousands deep
+        document = loads(data.decode("utf-8-sig"))
+    except ValueError:
         document = None
     if not isinstance(document, dict):
         raise ConfigError(f"{where}: must hold a JSON object in UTF-8; it does not")

@@ -5,7 +5,6 @@ Shapes: AWS, "Locating your inventory list"; Google Cloud, "Inventory reports", 
 
 from __future__ import annotations
 
-import json
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime
@@ -15,6 +14,7 @@ from sync.adapters.inventory.columns import canonical_all, parse_schema
 from sync.adapters.inventory.places import Place
 from sync.adapters.inventory.values import CsvStyle, DataFile, Format, Kind
 from sync.errors import ConfigError
+from sync.json_text import loads
 
 _FORMATS: Final = {"csv": Format.CSV, "parquet": Format.PARQUET, "orc": Format.ORC}
 _SUFFIXES: Final = (
@@ -45,8 +45,8 @@ class Manifest:
 def parse_manifest(data: bytes, place: Place) -> Manifest:
     """The manifest that was read at ``place``. ConfigError where it is none."""
     try:
-        value = json.loads(data.decode("utf-8-sig"))
-    except (ValueError, RecursionError) as error:  # nested thousands deep
+        value = loads(data.decode("utf-8-sig"))
+    except ValueError as error:
         raise ConfigError(f"{place} is no manifest: {error}") from None
     if isinstance(value, dict) and "fileSchema" in value:
         return _s3(value, place)
