@@ -14,14 +14,13 @@ from typing import Final, TypeVar
 
 from sync.checksums import DigestingStream, disagreement
 from sync.engine.deadlines import Deadlines
-from sync.engine.equality import likeness
 from sync.engine.integrity import Expected, whole_object
 from sync.engine.multipart import MultipartCopy
 from sync.engine.options import Mode
 from sync.engine.selection import Checker, Comparer
 from sync.engine.server_copy import ServerCopy
 from sync.engine.single import SourceGone, copy_single
-from sync.engine.transfer import Context, JobState, Written, held, shown
+from sync.engine.transfer import Context, JobState, Written, alike, held, shown
 from sync.engine.versioning import current
 from sync.engine.window import LeftOut
 from sync.errors import (
@@ -326,18 +325,9 @@ class Copier:
 
     async def _is_copy(self, job: TransferJob, meta: ObjectMeta) -> bool:
         """True where the destination shows a copy of this very object, metadata and all."""
-        context = self._context
-        found = await held(context, job.destination, doing="look at ")
-        if found is None or context.options.copy_tags:  # tags are not in a HEAD's reply
-            return False
-        return likeness(
-            meta,
-            found,
-            wanted=await context.headers(job, meta),
-            headers=True,
-            tagging=None,
-            dialect=context.destination.dialect,
-        ).equal
+        found = await held(self._context, job.destination, doing="look at ")
+        like = await alike(self._context, job, meta, found) if found is not None else None
+        return like is not None and like.equal
 
     async def _deleted_for_good(self, job: TransferJob, state: JobState) -> End:
         """A write or delete of this job got no reply and may take effect late: look once more."""

@@ -5,7 +5,7 @@ from __future__ import annotations
 from sync.engine.integrity import Expected, combined, composite_etag, matches, whole_object
 from sync.engine.opening import UploadOpener
 from sync.engine.parts import PartMover, Work
-from sync.engine.transfer import Context, JobState, Written, shown
+from sync.engine.transfer import Context, JobState, Written, alike, held, shown
 from sync.errors import (
     IntegrityError,
     NoSuchUpload,
@@ -55,11 +55,12 @@ class MultipartCopy:
         try:
             await self._complete(work)
         except NoSuchUpload as error:
-            if not await self._stands(work, expected, proof_needed=True):
+            if not await self._is_finished(work, expected, meta):
                 message = f"{work.job.destination}: the upload was taken away"
                 raise SourceChanged(message) from error
         else:
-            if not await self._stands(work, expected, proof_needed=False):
+            # Every part has been proven: a store that shows no checksum of the whole is believed.
+            if await shown(self._context, work.job.destination, expected) is False:
                 message = f"{work.job.destination}: the finished object is not what was sent"
                 raise IntegrityError(message)
         work.state.upload = None
@@ -86,9 +87,12 @@ class MultipartCopy:
 
         return await self._context.retry.run(work.job.destination, attempt, doing="complete ")
 
-    async def _stands(self, work: Work, expected: Expected, *, proof_needed: bool) -> bool:
-        """Does the destination show what was sent? Every part has been proven already, so a
-        store that shows no checksum of the whole is believed unless ``proof_needed``.
+    async def _is_finished(self, work: Work, expected: Expected, meta: ObjectMeta) -> bool:
+        """The upload is gone: is that because it was completed? An older copy may have the same
+        bytes, and other metadata.
         """
-        verdict = await shown(self._context, work.job.destination, expected)
-        return verdict is True or (verdict is None and not proof_needed)
+        found = await held(self._context, work.job.destination, doing="verify ")
+        if found is None or not matches(found, expected):
+            return False
+        like = await alike(self._context, work.job, meta, found)
+        return like is not None and not like.differs

@@ -54,6 +54,7 @@ class Runner:
         self._options = options
         self._clock = clock
         self._observer = observer
+        self._late_write_grace = late_write_grace
         self._turns: KeyTurns[TransferResult] = KeyTurns(interval=write_interval, clock=clock)
         self._leases = Leases(
             queue, lease=options.lease, cap=options.lease_cap, clock=clock, observer=observer
@@ -272,9 +273,11 @@ class Runner:
         states += [JobState(now) for _ in jobs]
         try:
             if len(jobs) == 1:
-                errors = [await self._do(jobs[0], states[0])]
+                errors = [await self._do(jobs[0], states[0], delivery)]
             else:
-                errors = await asyncio.gather(*map(self._do, jobs, states))
+                errors = await asyncio.gather(
+                    *(self._do(*each, delivery) for each in zip(jobs, states, strict=True))
+                )
         except asyncio.CancelledError:
             if not self._stopping.is_set():  # its lease cannot be held any longer
                 await self._settler.give_back(delivery, 0.0)
@@ -284,8 +287,23 @@ class Runner:
         else:
             self._settler.done(delivery)
 
-    async def _do(self, job: TransferJob, state: JobState) -> SyncError | None:
-        """Do the job and tell of its end; the error where it failed."""
+    async def _do(self, job: TransferJob, state: JobState, delivery: Delivery) -> SyncError | None:
+        """Do the job and tell of its end; the error where it failed.
+
+        After a write without a reply it is done again here, and not left to whoever gets the
+        message next: where the queue has handed it out twice, the other one may have ended it
+        before that write took effect.
+        """
+        while (error := await self._try(job, state)) and self._settler.stays(
+            delivery, error, state
+        ):
+            state.stays += 1
+            pause = 1.0 + backoff(state.stays, base=1.0, cap=30.0)
+            await self._clock.sleep(max(pause, self._late_write_grace))
+            state.unknown_write = state.unanswered = False
+        return error
+
+    async def _try(self, job: TransferJob, state: JobState) -> SyncError | None:
         try:
             result = await self._result(job, state)
         except SyncError as error:

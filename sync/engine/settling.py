@@ -108,25 +108,34 @@ class Settler:
         again = [e for e in failed if e.error and e.error.verdict is Verdict.REDELIVER]
         worst = (again or failed)[0]
         assert worst.error is not None
-        if not again or self._worn_out(delivery, worst.error):
+        tries = delivery.attempt + max(ending.state.stays for ending in failed)
+        if not again or self._worn_out(tries, worst.error):
             await self.bury(_rest_of(delivery, endings, failed), worst.error, _reasons(failed))
         else:
             self._list_failure(delivery, worst.error)
             await self.give_back(delivery, self._delay(delivery, failed))
 
-    def _worn_out(self, delivery: Delivery, error: SyncError) -> bool:
+    def stays(self, delivery: Delivery, error: SyncError, state: JobState) -> bool:
+        """True where a job that failed is to be done again in hand: a write of it may land late."""
+        if not state.may_land_late and not state.stays:
+            return False
+        if error.verdict is not Verdict.REDELIVER or isinstance(error, Draining):
+            return False
+        return not self._worn_out(delivery.attempt + state.stays, error)
+
+    def _worn_out(self, tries: int, error: SyncError) -> bool:
         """Has it failed often enough? Time-outs with progress and drains do not count."""
         if isinstance(error, Draining | JobTimedOut):
             return False
         if error.breaker and self._breaker.reason:
             return False
-        return delivery.attempt >= self._options.max_receives
+        return tries >= self._options.max_receives
 
     def _delay(self, delivery: Delivery, failed: Sequence[Ending]) -> float:
         delay = 1.0 + backoff(delivery.attempt, base=1.0, cap=self._longest_delay)
         if any(isinstance(ending.error, Draining) for ending in failed):
             delay = 0.0
-        if any(e.state.unknown_write or e.state.unanswered for e in failed):
+        if any(e.state.may_land_late for e in failed):
             delay = max(delay, self._grace)
         return delay
 

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, NamedTuple
 
 from sync.checksums import BytesStream, DigestingStream
 from sync.engine.budget import Budget
+from sync.engine.equality import Likeness, likeness
 from sync.engine.integrity import Expected, confirm, matches
 from sync.engine.options import CopyOptions
 from sync.engine.planner import most_at_once
@@ -55,13 +56,15 @@ class JobState:
 
     ``unanswered``: a write had been sent in full when the job was cut short; its lease must not
     be given back early. ``unknown_write``: a write of this job got no reply and may land late.
-    ``upload``: the multipart upload that is open for it. ``got_on_at``: when the job last got
-    on, which puts off its time-out; as ``begun``, on the monotonic clock.
+    ``stays``: how often it was done again for that. ``upload``: the multipart upload that is open
+    for it. ``got_on_at``: when the job last got on, which puts off its time-out; as ``begun``, on
+    the monotonic clock.
     """
 
     begun: float = 0.0
     unanswered: bool = False
     unknown_write: bool = False
+    stays: int = 0
     bytes_moved: int = 0
     parts_sent: int = 0
     parts_reused: int = 0
@@ -253,3 +256,16 @@ async def held(context: Context, ref: ObjectRef, *, doing: str) -> ObjectMeta | 
             return None
 
     return await context.retry.run(ref, attempt, doing=doing)
+
+
+async def alike(
+    context: Context, job: TransferJob, meta: ObjectMeta, found: ObjectMeta
+) -> Likeness | None:
+    """How like a copy of ``meta``'s version is what the destination has, headers and metadata
+    included. None where tags are copied: a HEAD does not show them.
+    """
+    if context.options.copy_tags:
+        return None
+    wanted = await context.headers(job, meta)
+    dialect = context.destination.dialect
+    return likeness(meta, found, wanted=wanted, headers=True, tagging=None, dialect=dialect)

@@ -701,6 +701,28 @@ class TestFailures:
 
         run(main())
 
+    def test_an_upload_that_is_gone_is_not_taken_for_done_by_an_older_copys_bytes(self) -> None:
+        """The same bytes were there before, with other metadata."""
+
+        async def main() -> None:
+            bench = Bench()
+            bench.source.store(source("k"), BIG, ObjectHeaders(metadata=(("mark", "1"),)))
+            await bench.copy(size=len(BIG))
+            bench.source.store(source("k"), BIG, ObjectHeaders(metadata=(("mark", "2"),)))
+            once = iter([True])
+
+            async def take_away(operation: str, _ref: ObjectRef) -> None:
+                if operation == "complete" and next(once, False):
+                    bench.target.open_uploads.clear()
+
+            bench.target.interfere = take_away
+            result = await bench.copy(size=len(BIG))
+            assert result.outcome is Outcome.COPIED
+            found = await bench.target.head(target("k"))
+            assert found.headers.metadata == (("mark", "2"),)
+
+        run(main())
+
     def test_no_progress_ends_the_job_and_leaves_the_parts(self) -> None:
         async def main() -> None:
             bench = Bench(job_timeout=100.0, parts_per_object=1)

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import asyncio
 import json
-from collections.abc import Sequence
 from dataclasses import replace
 from itertools import pairwise
 from typing import Any
@@ -13,13 +12,23 @@ import pytest
 
 from support import virtual
 from support.simulation import SOURCE, TARGET, Worker, World, event, source, target
-from sync.adapters.memory import MEMORY_DIALECT, MemoryLedger
-from sync.engine.breaker import State
+from support.virtual import VirtualClock
+from sync.adapters.memory import MEMORY_DIALECT, MemoryLedger, MemoryObserver, MemoryQueue
+from sync.engine.breaker import CircuitBreaker, State
 from sync.engine.options import CopyOptions, RunnerOptions
-from sync.engine.settling import RunReport
-from sync.errors import AccessDenied, OutcomeUnknown, SyncError, Throttled, TransientStoreError
+from sync.engine.settling import Ending, RunReport, Settler
+from sync.engine.transfer import JobState
+from sync.errors import (
+    AccessDenied,
+    Draining,
+    NotRestored,
+    OutcomeUnknown,
+    SyncError,
+    Throttled,
+    TransientStoreError,
+)
 from sync.messages import DestinationRule, decode
-from sync.model import ObjectRef, Outcome
+from sync.model import JobKind, ObjectRef, Outcome, TransferJob
 from sync.ports import Delivery
 
 CREATED = "ObjectCreated:Put"
@@ -146,32 +155,118 @@ def test_what_fails_time_and_again_is_dead_lettered_not_lost() -> None:
     virtual.run(main())
 
 
-@pytest.mark.parametrize(
-    ("error", "waits"), [(OutcomeUnknown("no reply"), True), (TransientStoreError("500"), False)]
-)
-def test_a_write_that_may_land_late_keeps_others_from_the_key_until_it_must_have(
-    error: SyncError, waits: bool
+class Unanswered(World):
+    """The first writes get no reply, and take effect after all."""
+
+    unheard = 4  # one try of a job, with its retries
+
+    def began(self, write: asyncio.Future[Any], sent: tuple[Any, ...]) -> None:
+        super().began(write, sent)
+        if self.unheard:
+            self.unheard -= 1
+            raise OutcomeUnknown("the connection broke after the request was sent")
+
+
+def test_a_job_whose_write_may_land_late_stays_though_its_message_is_gone() -> None:
+    """The queue had handed it out twice: the other one has ended it with the newer version."""
+
+    async def main() -> None:
+        w = Unanswered(runner_options=small(), options=CopyOptions(late_write_grace=30.0))
+        w.source.store(source("k"), b"old")
+        w.queue.send(event(CREATED, "k", size=3))
+        worker = w.worker(late=lambda: 20.0)
+        while w.unheard:
+            await asyncio.sleep(0.1)
+        assert w.target.content(target("k")) is None
+        w.source.store(source("k"), b"newer")
+        w.target.store(target("k"), b"newer")
+        w.queue.messages.clear()
+        report = await finish(worker)
+        assert ("put", target("k")) in w.target.requests
+        assert w.differences() == []
+        assert report.outcomes == {Outcome.COPIED: 1}
+
+    virtual.run(main())
+
+
+@pytest.mark.parametrize(("attempts", "puts"), [(1, 4), (3, 12)])
+def test_a_job_that_stays_is_dead_lettered_when_it_has_failed_as_often_as_a_message_may(
+    attempts: int, puts: int
 ) -> None:
-    """Whoever takes the message next writes after it, not before."""
     grace = 500.0
 
     async def main() -> None:
-        w = world(options=CopyOptions(late_write_grace=grace))
+        w = world(
+            options=CopyOptions(late_write_grace=grace),
+            runner_options=small(max_receives=attempts),
+        )
         w.source.store(source("k"), b"1")
         w.queue.send(event(CREATED, "k", size=1))
-        as_it_was, w.target.interfere = w.target.interfere, always(error)
-        delays: list[float] = []
-        extend = w.queue.extend
+        w.target.interfere = always(OutcomeUnknown("no reply"))
+        received = []
+        receive = w.queue.receive
 
-        async def spy(deliveries: Sequence[Delivery], lease: float) -> list[Delivery]:
-            delays.append(lease)
-            w.target.interfere = as_it_was
-            return await extend(deliveries, lease)
+        async def spy(limit: int, *, wait: float, lease: float) -> list[Delivery]:
+            found = await receive(limit, wait=wait, lease=lease)
+            received.extend(found)
+            return found
 
-        w.queue.extend = spy  # type: ignore[method-assign]
+        w.queue.receive = spy  # type: ignore[method-assign]
+        began = asyncio.get_running_loop().time()
         await finish(w.worker())
-        assert w.differences() == []
-        assert (delays[0] >= grace) is waits
+        assert [code for _b, _r, code in w.queue.buried] == ["OutcomeUnknown"]
+        assert w.target.requests.count(("put", target("k"))) == puts
+        assert asyncio.get_running_loop().time() - began >= grace * (attempts - 1)
+        assert [m.attempt for m in received] == [1]  # others were kept from it all the time
+
+    virtual.run(main())
+
+
+def test_a_job_that_stays_is_given_up_where_it_can_never_be_done() -> None:
+    async def main() -> None:
+        w = world(options=CopyOptions(late_write_grace=500.0))
+        w.source.store(source("k"), b"1")
+        w.queue.send(event(CREATED, "k", size=1))
+        failures = [OutcomeUnknown("no reply")] * 4
+
+        async def fail(found: str, _ref: ObjectRef) -> None:
+            if found == "put":
+                raise failures.pop() if failures else NotRestored("archived")
+
+        w.target.interfere = fail
+        await finish(w.worker())
+        assert [code for _b, _r, code in w.queue.buried] == ["NotRestored"]
+
+    virtual.run(main())
+
+
+def test_a_message_of_several_jobs_is_not_given_back_before_a_write_of_one_must_have_landed() -> (
+    None
+):
+    """One job was cut short by the drain, so the message goes back; another one's last write may
+    land late.
+    """
+
+    async def main() -> None:
+        clock, queue = VirtualClock(), MemoryQueue(monotonic=VirtualClock().monotonic)
+        settler = Settler(
+            queue,
+            options=small(),
+            late_write_grace=500.0,
+            breaker=CircuitBreaker(failures=3, pause=1.0, clock=clock, observer=MemoryObserver()),
+            report=RunReport(),
+            clock=clock,
+            observer=MemoryObserver(),
+        )
+        queue.send("two keys")
+        (delivery,) = await queue.receive(1, wait=0.0, lease=60.0)
+        job = TransferJob(JobKind.COPY, source("k"), target("k"))
+        late = JobState(unknown_write=True)
+        ends = [(Draining("cut short"), JobState()), (OutcomeUnknown("no reply"), late)]
+        await settler.settle(delivery, [Ending(error, state, job) for error, state in ends])
+        before = clock.monotonic()
+        assert await queue.receive(1, wait=1_000.0, lease=60.0)
+        assert clock.monotonic() - before >= 500.0
 
     virtual.run(main())
 

@@ -210,9 +210,17 @@ class ChaosWorld(World):
     def _under_way(self, key: str) -> bool:
         turn = (SOURCE_BUCKET, key, TARGET_BUCKET, key)
         return bool(self.chores) or any(
-            worker.runner._turns.busy(turn)  # noqa: SLF001  nobody else needs to ask
+            worker.runner._turns.busy(turn) or self._stays(worker, key)  # noqa: SLF001  nobody else needs to ask
             for worker in self.workers
             if not worker.dead
+        )
+
+    def _stays(self, worker: Worker, key: str) -> bool:
+        """Is it to do a job of this key again, after a write that may land late?"""
+        return any(
+            (state.may_land_late or state.stays) and key in self.keys_of(delivery.body)
+            for delivery, states in worker.runner._tasks.values()  # noqa: SLF001  nobody else needs to ask
+            for state in states
         )
 
     def superseded(self, worker: Worker) -> bool:
