@@ -179,7 +179,8 @@ _MODE: Final = (
         "Time to end what is under way when the worker is told to stop; the rest goes back to "
         "the queue."),
     Key("Mode", "LateWriteGrace", "late_write_grace", _seconds(0, 900), "30",
-        "How long to wait after a write without a reply before looking at the object once more."),
+        "How long to wait after a write without a reply before the object is looked at once more, "
+        "or copied again where the job had failed."),
     Key("Mode", "CircuitBreaker", "circuit_breaker", Whole(1, 100000, "objects"), "10",
         "No more messages are taken for a while when the jobs of this many different objects "
         "fail in a row for one reason of keys or permissions."),
