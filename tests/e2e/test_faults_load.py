@@ -22,12 +22,12 @@ needs_compiler = pytest.mark.skipif(
 
 
 @needs_compiler
-def test_ten_thousand_messages_with_throttles_and_duplicates(stage: Stage) -> None:
+def test_thousands_of_messages_with_throttles_and_duplicates(stage: Stage) -> None:
     tally = Tally()
     load.run(tally, Effort.SHORT, stage)
     tally.verify()
-    assert tally.events > 10_000
-    assert [row.tried for row in tally.rows] == [10_100, 10_000]
+    assert tally.events > 4_000
+    assert [row.tried for row in tally.rows] == [4_040, 4_000]
     assert min(tally.faults.values()) > 0
     assert len(tally.faults) == 3
 

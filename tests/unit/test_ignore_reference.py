@@ -35,7 +35,7 @@ def naive(lines: list[str], bucket: str, key: str) -> bool:
     return ignored
 
 
-@settings(max_examples=1000, deadline=None)
+@settings(max_examples=500, deadline=None)
 @given(st.lists(_SIGNED, max_size=10), st.sampled_from(["a", "ab", "b"]), _KEYS)
 def test_the_index_equals_asking_every_line(lines: list[str], bucket: str, key: str) -> None:
     assert IgnoreList.parse("\n".join(lines)).matches(bucket, key) is naive(lines, bucket, key)
@@ -57,7 +57,7 @@ def test_pathspec_itself_agrees_on_bucket_and_key(lines: list[str], key: str) ->
     assert IgnoreList.parse("\n".join(with_bucket_only)).matches("b", key) is expected
 
 
-@settings(max_examples=800, deadline=None)
+@settings(max_examples=400, deadline=None)
 @given(
     st.lists(st.sampled_from(["a", "b", "/", "*", "?", "[ab]", "[!a]", "[a-b]", "["]), min_size=1)
     .map("".join)

@@ -100,7 +100,7 @@ _WRITERS: dict[str, tuple[Kind, Callable[[Path, Sequence[Entry]], list[Shape]]]]
 
 
 @settings(
-    max_examples=30, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture]
+    max_examples=15, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture]
 )
 @given(data=st.data(), how=_COMPARISONS)
 def test_the_comparison_finds_what_a_naive_model_finds(

@@ -103,7 +103,7 @@ def decode_or_refuse(body: str) -> Decoded | None:
     return None
 
 
-@settings(max_examples=1500, deadline=None)
+@settings(max_examples=600, deadline=None)
 @given(_JSON)
 def test_no_json_raises_anything_but_a_message_error(value: object) -> None:
     decode_or_refuse(json.dumps(value))
@@ -136,7 +136,7 @@ _WHOLE: list[dict[str, Any]] = [
 ]  # fmt: skip
 
 
-@settings(max_examples=1500, deadline=None)
+@settings(max_examples=600, deadline=None)
 @given(st.data(), st.sampled_from(_WHOLE))
 def test_no_spoilt_message_raises_anything_else(data: st.DataObject, whole: dict[str, Any]) -> None:
     decoded = decode_or_refuse(json.dumps(_mutated(data, whole)))

@@ -56,7 +56,7 @@ def moments(tally: Tally, effort: Effort, stage: Stage) -> None:
     """SIGKILL at random moments over a mixed load."""
     full = effort is Effort.FULL
     for seed in range(SEGMENTS if full else 1):
-        run_moments(tally, stage, kills=KILLS if full else 12, seed=seed)
+        run_moments(tally, stage, kills=KILLS if full else 8, seed=seed)
 
 
 def logs(tally: Tally, effort: Effort, stage: Stage) -> None:

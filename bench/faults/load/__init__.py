@@ -16,7 +16,7 @@ from faults.stage import Stage
 from faults.tally import Effort, Tally
 
 _SHORT: Final = (
-    Load(objects=10_000, refuse=50, duplicates=100, large_every=2500, connections=256),
+    Load(objects=4_000, refuse=50, duplicates=40, large_every=1000, connections=256),
 )
 _FULL: Final = (
     Load(objects=1_000_000, refuse=50, duplicates=100, large_every=20_000, connections=256),

@@ -15,7 +15,7 @@ from faults.soak.play import play
 from faults.stage import Stage
 from faults.tally import Effort, Tally
 
-_SHORT: Final = Soak(seconds=25.0, warm_up=8.0, every=0.5, keys=60, large_every=80)
+_SHORT: Final = Soak(seconds=18.0, warm_up=6.0, every=0.5, keys=60, large_every=60)
 _RESULTS: Final = Path(__file__).resolve().parents[2] / "results"
 
 
