@@ -87,7 +87,7 @@ class Copier:
         task = self._deadlines.enter(state, begun)
         try:
             do = self._do_delete if job.kind is JobKind.DELETE else self._do_copy
-            outcome, written, reason = await do(job, state)
+            outcome, written, reason = await self._to_the_end(do, job, state)
         except BaseException as error:
             if self._deadlines.leave(task) and isinstance(error, asyncio.CancelledError):
                 limit = self._context.options.job_timeout
@@ -109,6 +109,20 @@ class Copier:
             finished_at=started_at + seconds,
             reason=reason,
         )
+
+    async def _to_the_end(self, do: _Do, job: TransferJob, state: JobState) -> End:
+        """Do it until no write or delete of this job may take effect any more, however it ended:
+        the late one may land on top of what was found right.
+        """
+        while True:
+            end = await do(job, state)
+            if not state.unknown_write:
+                return end
+            await self._wait_for_late_writes(state)
+
+    async def _wait_for_late_writes(self, state: JobState) -> None:
+        await self._context.clock.sleep(self._context.options.late_write_grace)
+        state.unknown_write = False
 
     # --- copying ----------------------------------------------------------------------
 
@@ -276,9 +290,8 @@ class Copier:
             self._context.observer.event("upload-not-aborted", detail)
 
     async def _settled(self, job: TransferJob, state: JobState, written: Written) -> bool:
-        """A write without a reply may land late, on top of the good one: wait, look again."""
-        await self._context.clock.sleep(self._context.options.late_write_grace)
-        state.unknown_write = False
+        """As ``_to_the_end``, at the price of two looks instead of another copy."""
+        await self._wait_for_late_writes(state)
         if not await self._holds(job, written):
             return False
         meta = await self._look(job, self._context.source.head)
@@ -310,8 +323,6 @@ class Copier:
         await self._delete(job, state)
         if not await self._really_gone(job):
             return await self._converge(job, state)
-        if state.unknown_write:
-            return await self._deleted_for_good(job, state)
         return Outcome.DELETED, None, ""
 
     async def _exists_after_all(self, job: TransferJob, state: JobState) -> End:
@@ -328,12 +339,6 @@ class Copier:
         found = await held(self._context, job.destination, doing="look at ")
         like = await alike(self._context, job, meta, found) if found is not None else None
         return like is not None and like.equal
-
-    async def _deleted_for_good(self, job: TransferJob, state: JobState) -> End:
-        """A write or delete of this job got no reply and may take effect late: look once more."""
-        await self._context.clock.sleep(self._context.options.late_write_grace)
-        state.unknown_write = False
-        return await self._remove(job, state)
 
     async def _really_gone(self, job: TransferJob) -> bool:
         """Asked by a GET, whose error names what is missing: a HEAD's 404 could as well mean

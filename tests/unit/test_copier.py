@@ -23,6 +23,7 @@ from sync.errors import (
     JobTimedOut,
     KeyNotAllowed,
     NoSuchBucket,
+    NotFound,
     ObjectTooLarge,
     OutcomeUnknown,
     TransientStoreError,
@@ -680,6 +681,61 @@ class TestFailures:
             assert result.outcome is Outcome.COPIED
             assert bench.target.content(target("k")) == b"new"
             assert result.rounds == 2
+
+        run(main())
+
+    def test_so_it_is_where_the_job_ends_without_a_copy(self) -> None:
+        """A false 404 behind the write makes it a delete, of an object that exists after all."""
+
+        async def main() -> None:
+            bench = Bench(sync_deletes=True)
+            bench.source.store(source("k"), b"new")
+            late: list[asyncio.Task[None]] = []
+            hidden = iter([True])
+
+            async def land_late() -> None:
+                await asyncio.sleep(10)
+                bench.target.store(target("k"), b"a late and wrong one")
+
+            async def lose(operation: str, _ref: ObjectRef) -> None:
+                if operation == "put-sent" and not late:
+                    late.append(asyncio.create_task(land_late()))
+                    raise OutcomeUnknown("no reply")
+
+            async def hide(operation: str, _ref: ObjectRef) -> None:
+                if operation == "head" and next(hidden, False):
+                    raise NotFound("404, and a HEAD has no body", status=404)
+
+            bench.target.interfere, bench.source.interfere = lose, hide
+            await bench.copy()
+            assert late[0].done()
+            assert bench.target.content(target("k")) == b"new"
+
+        run(main())
+
+    def test_a_delete_without_a_reply_is_looked_at_once_more_and_mended(self) -> None:
+        async def main() -> None:
+            bench = Bench(sync_deletes=True)
+            bench.target.store(target("k"), b"old")
+            late: list[asyncio.Task[None]] = []
+
+            async def land_late() -> None:
+                await asyncio.sleep(5)
+                bench.source.store(source("k"), b"new")
+                bench.target.store(target("k"), b"new")  # by another worker
+                await asyncio.sleep(5)
+                bench.target.remove(target("k"))
+
+            async def lose(operation: str, _ref: ObjectRef) -> None:
+                if operation == "delete" and not late:
+                    late.append(asyncio.create_task(land_late()))
+                    raise OutcomeUnknown("no reply")
+
+            bench.target.interfere = lose
+            result = await bench.copy(kind=JobKind.DELETE)
+            assert late[0].done()
+            assert bench.target.content(target("k")) == b"new"
+            assert result.outcome is Outcome.COPIED
 
         run(main())
 

@@ -96,13 +96,10 @@ def _resume_anything() -> contextlib.AbstractContextManager[None]:
 def _without_grace() -> contextlib.AbstractContextManager[None]:
     """A write whose reply was lost is not waited for."""
 
-    async def settled(*_args: object) -> bool:
-        return True
+    async def no_wait(_self: Copier, state: JobState) -> None:
+        state.unknown_write = False
 
-    async def deleted(*_args: object) -> End:
-        return Outcome.DELETED, None, ""
-
-    return _patched((Copier, "_settled", settled), (Copier, "_deleted_for_good", deleted))
+    return _patched((Copier, "_wait_for_late_writes", no_wait))
 
 
 def _without_pin() -> contextlib.AbstractContextManager[None]:

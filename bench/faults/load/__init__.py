@@ -15,9 +15,7 @@ from faults.load.accounts import Load
 from faults.stage import Stage
 from faults.tally import Effort, Tally
 
-_SHORT: Final = (
-    Load(objects=4_000, refuse=50, duplicates=40, large_every=1000, connections=256),
-)
+_SHORT: Final = (Load(objects=4_000, refuse=50, duplicates=100, large_every=1000, connections=256),)
 _FULL: Final = (
     Load(objects=1_000_000, refuse=50, duplicates=100, large_every=20_000, connections=256),
     Load(objects=200_000, duplicates=100, processes=2, connections=64),

@@ -106,8 +106,8 @@ GUARDS: Final = (
         "converge: an unanswered write is looked at once more",
         2,
         "sync/engine/copier.py",
-        "                not state.unknown_write or await self._settled(job, state, written)\n",
-        "                not state.unknown_write or written is not None\n",
+        "            if not state.unknown_write:\n",
+        "            if end:\n",
         _COPIER,
     ),
     Guard(
