@@ -17,11 +17,13 @@ settings.register_profile("ours", deadline=None)  # how fast a machine is proves
 settings.load_profile("ours")
 
 
-@pytest.fixture(autouse=True)
-def core_dumps_of_the_tests_as_they_were(monkeypatch: pytest.MonkeyPatch) -> None:
+@pytest.fixture(autouse=True, scope="session")
+def core_dumps_of_the_tests_as_they_were() -> Iterator[None]:
     """Programs that run in this process would forbid them for all tests behind."""
-    for program in (cli, jobsender, worker):
-        monkeypatch.setattr(program, "forbid_core_dumps", lambda: None)
+    with pytest.MonkeyPatch.context() as patch:
+        for program in (cli, jobsender, worker):
+            patch.setattr(program, "forbid_core_dumps", lambda: None)
+        yield
 
 
 @pytest.fixture(autouse=True)

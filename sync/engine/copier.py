@@ -87,7 +87,10 @@ class Copier:
         task = self._deadlines.enter(state, begun)
         try:
             do = self._do_delete if job.kind is JobKind.DELETE else self._do_copy
-            outcome, written, reason = await self._to_the_end(do, job, state)
+            outcome, written, reason = await do(job, state)
+            while state.unknown_write:  # however it ended: it may land on top of what was found
+                await self._wait_for_late_writes(state)
+                outcome, written, reason = await do(job, state)
         except BaseException as error:
             if self._deadlines.leave(task) and isinstance(error, asyncio.CancelledError):
                 limit = self._context.options.job_timeout
@@ -109,16 +112,6 @@ class Copier:
             finished_at=started_at + seconds,
             reason=reason,
         )
-
-    async def _to_the_end(self, do: _Do, job: TransferJob, state: JobState) -> End:
-        """Do it until no write or delete of this job may take effect any more, however it ended:
-        the late one may land on top of what was found right.
-        """
-        while True:
-            end = await do(job, state)
-            if not state.unknown_write:
-                return end
-            await self._wait_for_late_writes(state)
 
     async def _wait_for_late_writes(self, state: JobState) -> None:
         await self._context.clock.sleep(self._context.options.late_write_grace)
@@ -290,7 +283,7 @@ class Copier:
             self._context.observer.event("upload-not-aborted", detail)
 
     async def _settled(self, job: TransferJob, state: JobState, written: Written) -> bool:
-        """As ``_to_the_end``, at the price of two looks instead of another copy."""
+        """A write without a reply may land late, on top of the good one: wait, look again."""
         await self._wait_for_late_writes(state)
         if not await self._holds(job, written):
             return False

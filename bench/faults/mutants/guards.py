@@ -106,8 +106,8 @@ GUARDS: Final = (
         "converge: an unanswered write is looked at once more",
         2,
         "sync/engine/copier.py",
-        "            if not state.unknown_write:\n",
-        "            if end:\n",
+        "            while state.unknown_write:",
+        "            while not outcome:",
         _COPIER,
     ),
     Guard(
