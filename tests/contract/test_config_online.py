@@ -17,6 +17,7 @@ from uuid import uuid4
 
 import pytest
 
+from support.buckets import make_bucket
 from support.gcs import BUCKET, running_gcs
 from support.ledger_table import make_table
 from support.moto_aws import MotoAws, moto_aws
@@ -178,7 +179,7 @@ def on_gcs(
 def on_server(aws: MotoAws, server: S3Server, dialect: str, *, versioned: bool = False) -> Setup:
     bucket = f"check-{uuid4().hex[:12]}"
     boto = boto_for(server)
-    boto.create_bucket(Bucket=bucket)
+    make_bucket(boto, bucket)
     if versioned:
         boto.put_bucket_versioning(Bucket=bucket, VersioningConfiguration={"Status": "Enabled"})
     told = {
@@ -481,7 +482,7 @@ def test_neither_messages_nor_rows_are_touched(aws: MotoAws, gcs: GcsProcess) ->
 
 def source_bucket(server: S3Server, objects: dict[str, bytes], *, versioned: bool = False) -> str:
     boto, name = boto_for(server), f"src-{uuid4().hex[:12]}"
-    boto.create_bucket(Bucket=name)
+    make_bucket(boto, name)
     if versioned:
         boto.put_bucket_versioning(Bucket=name, VersioningConfiguration={"Status": "Enabled"})
     for key, data in objects.items():

@@ -14,6 +14,7 @@ from typing import Any
 import boto3
 import pytest
 
+from support.buckets import make_bucket
 from support.inventories import (
     BUCKET,
     WHEN,
@@ -156,7 +157,7 @@ def run(
 def in_store(moto_server: S3Server) -> Callable[[Made], str]:
     """Puts an inventory into a bucket of its own; gives its place."""
     client, bucket = boto_for(moto_server), f"inv-{uuid.uuid4().hex[:12]}"
-    client.create_bucket(Bucket=bucket)
+    make_bucket(client, bucket)
 
     def put(made: Made) -> str:
         made.describe({"destinationBucket": f"arn:aws:s3:::{bucket}"})

@@ -13,6 +13,7 @@ from typing import Any
 import boto3
 import pytest
 
+from support.buckets import make_bucket
 from support.gcs import running_gcs
 from support.inventories import (
     BUCKET,
@@ -124,7 +125,7 @@ def queue(moto_server: S3Server) -> Queue:
 
 def put(server: S3Server, made: Made, bucket: str = STORE) -> None:
     client = boto_for(server)
-    client.create_bucket(Bucket=bucket)
+    make_bucket(client, bucket)
     for key, data in made.objects.items():
         client.put_object(Bucket=bucket, Key=key, Body=data)
 

@@ -10,6 +10,7 @@ from urllib.parse import parse_qsl
 
 import pytest
 
+from support.buckets import make_bucket
 from support.servers import S3Server
 from support.stores import boto_for, connected
 from sync.adapters.clock import SystemClock
@@ -40,7 +41,7 @@ class Place:
         self.boto = boto_for(server)
         self.source, self.target = (f"copying-{name}-{id(self):x}" for name in "st")
         for bucket in (self.source, self.target):
-            self.boto.create_bucket(Bucket=bucket)
+            make_bucket(self.boto, bucket)
 
     def put(self, key: str, content: bytes, **fields: Any) -> str:
         """An object at the source; its ETag."""

@@ -17,6 +17,7 @@ import boto3
 import botocore.session
 import pytest
 
+from support.buckets import make_bucket
 from support.moto_aws import MotoAws, moto_aws
 from support.notification_store import NS, Bucket, Refused, Store, notification_store
 from sync import cli
@@ -622,7 +623,7 @@ def test_moto_sends_what_the_triggers_say(desk: Desk) -> None:
     s3 = boto3.Session("a", "b", region_name="us-east-1").client(
         "s3", endpoint_url=desk.aws.endpoint
     )
-    s3.create_bucket(Bucket="source")
+    make_bucket(s3, "source")
     told = desk.add("--prefix", "photos/", "--suffix", ".jpg", "--set-queue-policy", "--yes")
     assert told.code == 0, told.err
     for key in ("photos/a.jpg", "photos/a.png", "docs/a.jpg"):

@@ -10,6 +10,7 @@ from typing import Any
 
 import pytest
 
+from support.buckets import make_bucket
 from support.gcs import BUCKET, running_gcs
 from support.queue_tools import Console
 from support.servers import S3Server
@@ -58,7 +59,7 @@ def bucket(
     console.setenv({f"{side}_{k}": v for side in ("SRC", "DEST") for k, v in keys.items()})
     boto = boto_for(server)
     name = f"uploads-{uuid.uuid4().hex[:12]}"
-    boto.create_bucket(Bucket=name)
+    make_bucket(boto, name)
     console.options |= {
         "SrcEndPointURL": server.endpoint,
         "DestEndPointURL": server.endpoint,

@@ -12,6 +12,7 @@ from urllib.parse import urlsplit
 import boto3
 from botocore.config import Config
 
+from support.buckets import make_bucket
 from support.gate import Gate, Proxy, Stage
 from support.servers import S3Server
 
@@ -60,7 +61,7 @@ class Side:
 
     def __post_init__(self) -> None:
         self.boto = _boto(self.server)
-        self.boto.create_bucket(Bucket=self.bucket)
+        make_bucket(self.boto, self.bucket)
         self.versioned = False
         self.proxy = Proxy(self.server.endpoint)
 

@@ -17,6 +17,7 @@ import boto3
 import pytest
 from botocore.config import Config
 
+from support.buckets import make_bucket
 from support.servers import GCS_VERSIONED, S3Server
 from sync.adapters.dialects import GCS, GENERIC, S3Dialect
 from sync.adapters.memory import MEMORY_DIALECT, MemoryStore
@@ -136,7 +137,7 @@ def s3_subject(server: S3Server, dialect: S3Dialect, traits: Traits) -> Subject:
 
     def fresh(*, versioned: bool) -> str:
         bucket = f"contract-{uuid.uuid4().hex[:12]}"
-        boto.create_bucket(Bucket=bucket)
+        make_bucket(boto, bucket)
         if versioned:
             boto.put_bucket_versioning(Bucket=bucket, VersioningConfiguration={"Status": "Enabled"})
         return bucket

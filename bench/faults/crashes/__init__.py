@@ -39,7 +39,7 @@ def steps(tally: Tally, effort: Effort, stage: Stage) -> None:
     full = effort is Effort.FULL
     times = TIMES if full else 1
     run_steps(tally, stage, times=times, ledger=True)
-    wanted = _of_large_objects if full else _of_resuming
+    wanted = _of_large_objects if full else _of_the_mark
     run_steps(tally, stage, times=times, ledger=False, wanted=wanted)
 
 
@@ -48,8 +48,9 @@ def _of_large_objects(step: Step) -> bool:
     return step.way is Way.LARGE
 
 
-def _of_resuming(step: Step) -> bool:
-    return step.ledger is False or (step.way is Way.LARGE and step.reused == 1)
+def _of_the_mark(step: Step) -> bool:
+    """There are none of these with a ledger."""
+    return step.ledger is False
 
 
 def moments(tally: Tally, effort: Effort, stage: Stage) -> None:

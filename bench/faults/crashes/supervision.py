@@ -202,5 +202,4 @@ CASES: Final[dict[str, Callable[[Scene], Iterator[str]]]] = {
 IN_SHORT: Final = (
     "a child falls and stderr is full",
     "the supervisor is killed",
-    "children that fall again and again",
 )
