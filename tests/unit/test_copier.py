@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Coroutine
+from collections.abc import Callable, Coroutine
 from dataclasses import replace
 from typing import Any
 
@@ -90,6 +90,26 @@ class Bench:
 
 def run(main: Coroutine[Any, Any, Any]) -> Any:
     return virtual.run(main)
+
+
+def lose_the_first(
+    bench: Bench, operation: str, land: Callable[[], Coroutine[Any, Any, None]]
+) -> list[asyncio.Task[None]]:
+    """The first write gets no reply; ``land`` is what becomes of it."""
+    late: list[asyncio.Task[None]] = []
+
+    async def lose(found: str, _ref: ObjectRef) -> None:
+        if found == operation and not late:
+            late.append(asyncio.create_task(land()))
+            raise OutcomeUnknown("no reply")
+
+    bench.target.interfere = lose
+    return late
+
+
+async def wrong_in_ten_seconds(bench: Bench) -> None:
+    await asyncio.sleep(10)
+    bench.target.store(target("k"), b"a late and wrong one")
 
 
 def test_a_small_object_is_one_get_one_put_and_one_look_back() -> None:
@@ -665,18 +685,7 @@ class TestFailures:
         async def main() -> None:
             bench = Bench()
             bench.source.store(source("k"), b"new")
-            late: list[asyncio.Task[None]] = []
-
-            async def land_late() -> None:
-                await asyncio.sleep(10)
-                bench.target.store(target("k"), b"a late and wrong one")
-
-            async def lose(operation: str, _ref: ObjectRef) -> None:
-                if operation == "put-sent" and not late:
-                    late.append(asyncio.create_task(land_late()))
-                    raise OutcomeUnknown("no reply")
-
-            bench.target.interfere = lose
+            lose_the_first(bench, "put-sent", lambda: wrong_in_ten_seconds(bench))
             result = await bench.copy()
             assert result.outcome is Outcome.COPIED
             assert bench.target.content(target("k")) == b"new"
@@ -690,23 +699,14 @@ class TestFailures:
         async def main() -> None:
             bench = Bench(sync_deletes=True)
             bench.source.store(source("k"), b"new")
-            late: list[asyncio.Task[None]] = []
+            late = lose_the_first(bench, "put-sent", lambda: wrong_in_ten_seconds(bench))
             hidden = iter([True])
-
-            async def land_late() -> None:
-                await asyncio.sleep(10)
-                bench.target.store(target("k"), b"a late and wrong one")
-
-            async def lose(operation: str, _ref: ObjectRef) -> None:
-                if operation == "put-sent" and not late:
-                    late.append(asyncio.create_task(land_late()))
-                    raise OutcomeUnknown("no reply")
 
             async def hide(operation: str, _ref: ObjectRef) -> None:
                 if operation == "head" and next(hidden, False):
                     raise NotFound("404, and a HEAD has no body", status=404)
 
-            bench.target.interfere, bench.source.interfere = lose, hide
+            bench.source.interfere = hide
             await bench.copy()
             assert late[0].done()
             assert bench.target.content(target("k")) == b"new"
@@ -717,7 +717,6 @@ class TestFailures:
         async def main() -> None:
             bench = Bench(sync_deletes=True)
             bench.target.store(target("k"), b"old")
-            late: list[asyncio.Task[None]] = []
 
             async def land_late() -> None:
                 await asyncio.sleep(5)
@@ -726,12 +725,7 @@ class TestFailures:
                 await asyncio.sleep(5)
                 bench.target.remove(target("k"))
 
-            async def lose(operation: str, _ref: ObjectRef) -> None:
-                if operation == "delete" and not late:
-                    late.append(asyncio.create_task(land_late()))
-                    raise OutcomeUnknown("no reply")
-
-            bench.target.interfere = lose
+            late = lose_the_first(bench, "delete", land_late)
             result = await bench.copy(kind=JobKind.DELETE)
             assert late[0].done()
             assert bench.target.content(target("k")) == b"new"
