@@ -4,19 +4,24 @@ acknowledgement given twice.
 
 from __future__ import annotations
 
+import contextlib
 import json
 import socket
+import threading
 from collections.abc import Iterator
 from typing import Any, BinaryIO
 
 from support.gate import Proxy, Stage, _Cut, _read_head, _refused, _reply_pieces
 
-RECEIVE = r"AmazonSQS\.ReceiveMessage"
+RECEIVE = "AmazonSQS.ReceiveMessage"
 
 
 class WatchedProxy(Proxy):
     """A request's line ends with the text of its body; receipt handles are told by the bodies
     of their messages. So a gate can mean the acknowledgement of one key's message.
+
+    One receive at a time: moto gives one message to two who ask at the same moment, and then the
+    gate of another message waits for nobody.
 
     ``again``: bodies of messages of which one delivery was acknowledged once more although its
     acknowledgement had been answered.
@@ -27,6 +32,7 @@ class WatchedProxy(Proxy):
         self._bodies: dict[str, str] = {}
         self._acknowledged: set[str] = set()
         self.again: list[str] = []
+        self._one_receive = threading.Lock()
 
     def _exchange(
         self, asked: BinaryIO, client: socket.socket, answered: BinaryIO, server: socket.socket
@@ -41,11 +47,12 @@ class WatchedProxy(Proxy):
             return True
         if gate and gate.stage is not Stage.ANSWERED:
             gate.hold()
-        server.sendall(head.raw + body)
-        said = _read_head(answered)
-        if said is None:
-            return False
-        reply = b"".join(_reply_pieces(answered, head, said))
+        with self._one_receive if RECEIVE in head.line else contextlib.nullcontext():
+            server.sendall(head.raw + body)
+            said = _read_head(answered)
+            if said is None:
+                return False
+            reply = b"".join(_reply_pieces(answered, head, said))
         self._learn(head.line, reply)
         if gate:
             gate.passed.set()
