@@ -16,6 +16,7 @@ from support.gate import Stage
 from support.job_queue import Queue
 from support.ledger_table import make_table
 from support.moto_aws import MotoAws
+from support.nursery import Nursery
 from support.side import Held, Side
 from support.worker_process import WorkerProcess, base_environment, eventually
 from sync.config.keys import BY_NAME
@@ -70,6 +71,7 @@ class Rig:
         self._aws = aws
         self.table = make_table(aws) if ledger else ""
         self.workers: list[WorkerProcess] = []
+        self.nursery: Nursery | None = None
         self.secrets = {source.server.secret_key, target.server.secret_key}
         self.options: dict[str, object] = {
             "JobType": "ENV",
@@ -135,8 +137,9 @@ class Rig:
             sections.setdefault(BY_NAME[name.lower()].section, []).append(f"{name} = {value}")
         blocks = ("\n".join([f"[{section}]", *lines]) for section, lines in sections.items())
         path = self.folder / "config.ini"
-        path.write_text("\n\n".join(blocks) + "\n")
-        return path
+        new = path.with_suffix(".new")
+        new.write_text("\n\n".join(blocks) + "\n")
+        return new.replace(path)  # at once: a worker that has just begun may be reading it
 
     def start(
         self,
@@ -156,6 +159,8 @@ class Rig:
         given = ["--config", str(self.write_config()), "--json", *arguments]
         if processes:
             given += ["--processes", str(processes)]
+        if doomed:
+            how.setdefault("nursery", self.nursery)
         worker = WorkerProcess(
             given,
             folder=self.folder,

@@ -12,6 +12,8 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any, TypeVar
 
+from support.nursery import Child, Nursery
+
 T = TypeVar("T")
 _TICK = 0.02
 
@@ -26,7 +28,10 @@ def eventually(what: str, ask: Callable[[], T], *, within: float = 30.0) -> T:
 
 
 class WorkerProcess:
-    """``python -m sync.worker`` with these arguments; its output goes to files in ``folder``."""
+    """``python -m sync.worker`` with these arguments; its output goes to files in ``folder``.
+
+    ``nursery``: where it is forked instead of started.
+    """
 
     def __init__(
         self,
@@ -37,9 +42,16 @@ class WorkerProcess:
         name: str,
         command: Sequence[str] = ("-m", "sync.worker"),
         cwd: Path | None = None,
+        nursery: Nursery | None = None,
     ) -> None:
         self.out, self.err = folder / f"{name}.out", folder / f"{name}.err"
+        self.process: subprocess.Popen[bytes] | Child
         with self.out.open("wb") as out, self.err.open("wb") as err:
+            if nursery is not None:
+                self.process = nursery.start(
+                    arguments, stdout=out, stderr=err, cwd=cwd or folder, env=environ
+                )
+                return
             self.process = subprocess.Popen(
                 [sys.executable, *command, *arguments],
                 stdin=subprocess.DEVNULL,

@@ -8,7 +8,7 @@ from functools import partial
 from typing import Final
 
 from faults.crashes.mixture import IGNORED, Mixture
-from faults.crashes.scene import Scene, open_scene
+from faults.crashes.scene import Scene, nursed, open_scene
 from faults.stage import Stage
 from faults.tally import Tally
 from support.worker_process import WorkerProcess, eventually
@@ -26,7 +26,7 @@ def run_moments(tally: Tally, stage: Stage, *, kills: int, seed: int) -> None:
     again = f"python -m faults.crashes --seed {seed} --kills {kills}"
     where = f"crashes: random moments, seed {seed}; again: {again}"
     options = {"LeaseSeconds": 10, "SyncDeletes": True, "Connections": CONNECTIONS}
-    with open_scene(stage, tally, ledger=ledger, **options) as scene:
+    with open_scene(stage, tally, ledger=ledger, **options) as scene, nursed(scene):
         scene.rig.options["IgnoreList"] = _ignore_list(scene)
         mixture = Mixture(scene, rng)
         _kill_on(scene, mixture, rng, kills=kills, workers=workers)
@@ -66,7 +66,7 @@ def _kill_on(
 
 
 def _start(scene: Scene) -> WorkerProcess:
-    return scene.rig.start()
+    return scene.rig.start(nursery=scene.rig.nursery)
 
 
 def _end(scene: Scene) -> int:

@@ -9,7 +9,7 @@ from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any, Final
 
-from faults.crashes.scene import LARGE, Scene, content, open_scene
+from faults.crashes.scene import LARGE, Scene, content, nursed, open_scene
 from faults.crashes.steps import RECEIVING, STEPS, Step, Way
 from faults.stage import Stage
 from faults.tally import Tally
@@ -21,7 +21,7 @@ _ROUNDS_A_SCENE: Final = 10
 _SMALL: Final = 200_000
 _DWELL: Final = 0.4
 """Seconds before the kill, in which an acknowledgement that comes too early would be sent."""
-_PATIENCE: Final = 300.0
+_PATIENCE: Final = 120.0
 _FIELDS: Final = {"ContentType": "image/png", "Metadata": {"a": "b"}}
 _HELD: Final = {"content-type": "image/png", "x-amz-meta-a": "b"}
 OPTIONS: Final = {"MaxThread": 1, "MaxParallelFile": 8, "SyncDeletes": True}
@@ -60,7 +60,7 @@ def run_steps(
     steps = [s for s in (RECEIVING, *STEPS) if s.ledger in {None, ledger} and wanted(s)]
     survived: Counter[Step] = Counter()
     for first in range(0, times, _ROUNDS_A_SCENE):
-        with open_scene(stage, tally, ledger=ledger, **OPTIONS) as scene:
+        with open_scene(stage, tally, ledger=ledger, **OPTIONS) as scene, nursed(scene):
             for number in range(first, min(first + _ROUNDS_A_SCENE, times)):
                 survived.update(_round(scene, [Death(s, number, ledger) for s in steps]))
             if scene.open_uploads():

@@ -16,6 +16,7 @@ from faults.crashes.watched import WatchedProxy
 from faults.stage import Stage
 from faults.tally import Tally
 from support.gate import Proxy
+from support.nursery import Nursery
 from support.rig import MIB, Rig, noise
 from support.worker_process import WorkerProcess, eventually
 
@@ -171,3 +172,12 @@ def open_scene(stage: Stage, tally: Tally, **options: Any) -> Iterator[Scene]:
         idle = ledger.close()
         if idle:
             raise AssertionError(f"never struck: {idle}")
+
+
+@contextlib.contextmanager
+def nursed(scene: Scene) -> Iterator[None]:
+    """Workers that are to die are forked: to start each anew would be most of the work."""
+    with Nursery(scene.rig.environ) as nursery:
+        scene.rig.nursery = nursery
+        yield
+        scene.rig.nursery = None
