@@ -6,7 +6,7 @@ a verified copy or an explicit skip, or after its hand-over to the dead-letter q
 
 from __future__ import annotations
 
-from collections import Counter
+from collections import Counter, deque
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import Final, NamedTuple
@@ -24,6 +24,7 @@ from sync.ports import Clock, Delivery, JobQueue, TransferObserver
 _LONGEST_DELAY: Final = 900.0
 _LONGEST_BATCH_DELAY: Final = 15.0
 _FAILURES_LISTED: Final = 1000
+_ENDED_REMEMBERED: Final = 4096
 
 
 @dataclass(slots=True)
@@ -75,6 +76,7 @@ class Settler:
         self._acks: Batcher[Delivery] = Batcher(queue.acknowledge, failed=self._not_acknowledged)
         self._returning: dict[str, float] = {}
         self._parked: set[str] = set()
+        self._ended: deque[str] = deque(maxlen=_ENDED_REMEMBERED)
 
     def received(self, delivery: Delivery) -> None:
         """A message came (back)."""
@@ -100,6 +102,7 @@ class Settler:
     def done(self, delivery: Delivery) -> None:
         """All jobs of the message ended well."""
         self._report.failing.pop(delivery.message_id, None)
+        self._ended.append(delivery.message_id)
         self._acknowledge(delivery)
 
     async def settle(self, delivery: Delivery, endings: Sequence[Ending]) -> None:
@@ -185,6 +188,8 @@ class Settler:
 
     def _list_failure(self, delivery: Delivery, error: SyncError) -> None:
         if isinstance(error, Draining):
+            return
+        if delivery.message_id in self._ended:  # handed out twice, and the other one did it
             return
         if len(self._report.failing) < _FAILURES_LISTED:
             self._report.failing[delivery.message_id] = str(error)

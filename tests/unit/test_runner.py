@@ -271,6 +271,32 @@ def test_a_message_of_several_jobs_is_not_given_back_before_a_write_of_one_must_
     virtual.run(main())
 
 
+def test_a_message_handed_out_twice_is_not_failing_once_one_of_the_two_has_done_it() -> None:
+    async def main() -> None:
+        w = world()
+        w.source.store(source("k"), b"1")
+        body = event(CREATED, "k", size=1)
+        receive, handed = w.queue.receive, iter([True])
+
+        async def twice(limit: int, *, wait: float, lease: float) -> list[Delivery]:
+            found = await receive(limit, wait=wait, lease=lease)
+            return found + [d._replace(attempt=2) for d in found if next(handed, False)]
+
+        async def fail(found: str, _ref: ObjectRef) -> None:
+            if found == "get" and w.target.content(target("k")):
+                await asyncio.sleep(5)
+                raise TransientStoreError("reset")
+
+        w.queue.receive = twice  # type: ignore[method-assign]
+        w.source.interfere = fail
+        w.queue.send(body)
+        report = await finish(w.worker())
+        assert report.messages == 2
+        assert report.well
+
+    virtual.run(main())
+
+
 def test_failures_are_recorded_in_the_ledger_too() -> None:
     async def main() -> None:
         ledger = MemoryLedger()
