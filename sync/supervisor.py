@@ -27,6 +27,7 @@ _NOT_STARTED: Final = 71
 _FIRST_PAUSE: Final = 1.0
 _LONGEST_PAUSE: Final = 60.0
 _LAST_LINE_LIMIT: Final = 16 * 1024 * 1024
+_LISTED: Final = 20
 
 
 def supervise(arguments: Sequence[str], count: int, *, as_json: bool) -> int:
@@ -51,8 +52,11 @@ class _Supervisor:
         for number in (signal.SIGTERM, signal.SIGINT):
             loop.add_signal_handler(number, self._pass_on, number)
         codes = await asyncio.gather(*(self._keep_alive(place) for place in range(self._count)))
-        told = promise(json.dumps(merged(self._summaries))) if self._as_json else True
-        return max(codes) if told else max(1, *codes)
+        whole = merged(self._summaries)
+        for reason in whole["failing"][:_LISTED]:
+            tell(f"3gsync: still failing: {reason}")
+        told = promise(json.dumps(whole)) if self._as_json else True
+        return max(codes) if told and not whole["failing"] else max(1, *codes)
 
     def _pass_on(self, number: int) -> None:
         """A terminal's Ctrl-C reaches the children by itself; told twice they leave at once."""
@@ -119,15 +123,22 @@ def _cause(code: int) -> str:
 
 
 def merged(summaries: Sequence[dict[str, Any]]) -> dict[str, Any]:
-    """One summary of several workers'."""
+    """One summary of several workers'. What failed with one and then ended with another has not
+    failed.
+    """
     outcomes: Counter[str] = Counter()
+    failing: dict[str, str] = {}
     for one in summaries:
         outcomes.update(one["outcomes"])
+        failing.update(one["failing"])
+    for one in summaries:
+        for message in one["taken_over"]:
+            failing.pop(message, None)
     return {
         "messages": sum(one["messages"] for one in summaries),
         "outcomes": dict(outcomes),
         "bytes": sum(one["bytes"] for one in summaries),
         "parts_reused": sum(one["parts_reused"] for one in summaries),
         "dead_lettered": [reason for one in summaries for reason in one["dead_lettered"]],
-        "failing": sorted({reason for one in summaries for reason in one["failing"]}),
+        "failing": sorted(set(failing.values())),
     }

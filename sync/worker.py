@@ -123,9 +123,21 @@ def _serve(settings: Settings, environ: Mapping[str, str], arguments: argparse.N
     rest_the_collector()
     with asyncio.Runner(loop_factory=loop_factory()) as runner:
         report = runner.run(_work(settings, environ, arguments))
-    _conclude(report)
+    if arguments.supervised:
+        return _leave_to_supervisor(report)
+    _conclude(report, report.failing)
     told = promise(json.dumps(summary(report))) if arguments.json else True
     return WELL if told and report.well else FAILED
+
+
+def _leave_to_supervisor(report: RunReport) -> int:
+    """What failed here may have been done by another process since: the supervisor sees them all.
+    For it alone ``failing`` is by message, and ``taken_over`` is told.
+    """
+    _conclude(report, {})
+    mine = {"failing": report.failing, "taken_over": list(report.taken_over)}
+    told = promise(json.dumps(summary(report) | mine))
+    return WELL if told and not report.dead_lettered else FAILED
 
 
 def rest_the_collector() -> None:
@@ -213,11 +225,11 @@ def summary(report: RunReport) -> dict[str, Any]:
     }
 
 
-def _conclude(report: RunReport) -> None:
+def _conclude(report: RunReport, failing: Mapping[str, str]) -> None:
     """List what failed, then say how it went."""
     for reason in report.dead_lettered[:_LISTED]:
         write(logging.ERROR, f"dead-lettered: {reason}", {"event": "failure", "reason": reason})
-    for reason in sorted(set(report.failing.values()))[:_LISTED]:
+    for reason in sorted(set(failing.values()))[:_LISTED]:
         write(logging.ERROR, f"still failing: {reason}", {"event": "failure", "reason": reason})
     counts = ", ".join(f"{count} {outcome}" for outcome, count in report.outcomes.items())
     text = f"worker ended: {report.messages} messages, {counts or 'nothing done'}"

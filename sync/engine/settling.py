@@ -9,6 +9,7 @@ from __future__ import annotations
 from collections import Counter, deque
 from collections.abc import Sequence
 from dataclasses import dataclass, field
+from functools import partial
 from typing import Final, NamedTuple
 
 from sync.engine.batches import Batcher
@@ -29,7 +30,9 @@ _ENDED_REMEMBERED: Final = 4096
 
 @dataclass(slots=True)
 class RunReport:
-    """What a worker did. ``failing`` are messages whose last attempt failed, with the reason."""
+    """What a worker did. ``failing`` are messages whose last attempt failed, with the reason;
+    ``taken_over`` the last of those that ended here after somebody else had been given them.
+    """
 
     messages: int = 0
     outcomes: Counter[Outcome] = field(default_factory=Counter)
@@ -37,6 +40,7 @@ class RunReport:
     parts_reused: int = 0
     dead_lettered: list[str] = field(default_factory=list)
     failing: dict[str, str] = field(default_factory=dict)
+    taken_over: deque[str] = field(default_factory=partial(deque, maxlen=_ENDED_REMEMBERED))
 
     @property
     def well(self) -> bool:
@@ -102,7 +106,6 @@ class Settler:
     def done(self, delivery: Delivery) -> None:
         """All jobs of the message ended well."""
         self._report.failing.pop(delivery.message_id, None)
-        self._ended.append(delivery.message_id)
         self._acknowledge(delivery)
 
     async def settle(self, delivery: Delivery, endings: Sequence[Ending]) -> None:
@@ -147,6 +150,9 @@ class Settler:
         return _LONGEST_BATCH_DELAY if self._options.until_empty else _LONGEST_DELAY
 
     def _acknowledge(self, delivery: Delivery) -> None:
+        self._ended.append(delivery.message_id)
+        if delivery.attempt > 1:
+            self._report.taken_over.append(delivery.message_id)
         self._acks.add(delivery)
 
     def _not_acknowledged(self, deliveries: Sequence[Delivery], why: str) -> None:

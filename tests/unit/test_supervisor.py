@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import argparse
 import asyncio
+import json
 import signal
 import sys
 from pathlib import Path
@@ -13,9 +14,19 @@ import pytest
 
 import sync.worker
 from sync import supervisor
+from sync.engine.settling import RunReport
 from sync.supervisor import _Supervisor
 
-_SUMMARY = '{"messages":1,"outcomes":{},"bytes":0,"parts_reused":0,"dead_lettered":[],"failing":[]}'
+_DONE: dict[str, Any] = {
+    "messages": 1,
+    "outcomes": {},
+    "bytes": 0,
+    "parts_reused": 0,
+    "dead_lettered": [],
+    "failing": {},
+    "taken_over": [],
+}
+_SUMMARY = json.dumps(_DONE)
 
 
 def run(program: str, monkeypatch: pytest.MonkeyPatch, *, longest: float = 60.0) -> tuple[int, int]:
@@ -109,6 +120,38 @@ def test_a_worker_that_breaks_down_says_so(
     arguments = argparse.Namespace(json=False, supervised=supervised)
     assert sync.worker.run(arguments, {}) == code
     assert "3gsync: broke down: MemoryError()" in capfd.readouterr().err
+
+
+@pytest.mark.parametrize(("taken_over", "code"), [([], 1), (["m1"], 0)])
+def test_what_failed_with_one_child_has_not_failed_once_another_has_ended_it(
+    taken_over: list[str],
+    code: int,
+    monkeypatch: pytest.MonkeyPatch,
+    capfd: pytest.CaptureFixture[str],
+) -> None:
+    one = _DONE | {"failing": {"m1": "PutObject: reset"}}
+    other = _DONE | {"taken_over": taken_over}
+    program = f"print({json.dumps(one)!r})\nprint({json.dumps(other)!r})"
+    assert run(program, monkeypatch) == (code, 2)
+    told = "3gsync: still failing: PutObject: reset" in capfd.readouterr().err
+    assert told == bool(code)
+
+
+@pytest.mark.parametrize(
+    ("report", "code"),
+    [
+        (RunReport(), 0),
+        (RunReport(failing={"m1": "reset"}), 0),
+        (RunReport(dead_lettered=["no event"]), 1),
+    ],
+)
+def test_a_supervised_worker_leaves_what_is_failing_to_its_supervisor(
+    report: RunReport, code: int, capfd: pytest.CaptureFixture[str]
+) -> None:
+    report.taken_over.append("m2")
+    assert sync.worker._leave_to_supervisor(report) == code
+    told = json.loads(capfd.readouterr().out)
+    assert (told["failing"], told["taken_over"]) == (report.failing, ["m2"])
 
 
 def test_children_are_told_that_they_are_supervised() -> None:

@@ -94,9 +94,15 @@ def test_summaries_of_several_workers_add_up() -> None:
         "bytes": 10,
         "parts_reused": 1,
         "dead_lettered": ["a"],
-        "failing": ["x"],
+        "failing": {"m1": "x", "m4": "z"},
+        "taken_over": ["m3"],
     }
-    two = {**one, "outcomes": {"copied": 1, "gone": 1}, "failing": ["x", "y"]}
+    two = {
+        **one,
+        "outcomes": {"copied": 1, "gone": 1},
+        "failing": {"m2": "x", "m3": "w", "m5": "y"},
+        "taken_over": ["m4"],
+    }
     assert merged([one, two]) == {
         "messages": 4,
         "outcomes": {"copied": 3, "gone": 1},
