@@ -126,6 +126,8 @@ def _require_progress(pairs: Mapping[str, Any], seen: Mapping[str, Any]) -> None
     if not all(type(count) is int and count >= 0 for count in counts):
         raise ValueError("a number of objects is none")
     for held in pairs.values():
+        if not isinstance(held["left"], list):
+            raise TypeError("what is left is no list")
         afters, ends = zip(*held["left"], strict=True) if held["left"] else ((), ())
         texts = [*afters, *(end for end in ends if end is not None), *held["extraneous"]]
         if not all(isinstance(text, str) for text in texts):

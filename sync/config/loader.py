@@ -144,9 +144,9 @@ class _Builder:
         text, where = self._given[key.name].text, self._given[key.name].where
         beside = self._path.parent if self._path and not where.startswith(_VARIABLE) else Path()
         path = beside / written
-        if key.field in _BESIDE_OR_HERE and not path.is_file() and Path(written).is_file():
+        if key.field in _BESIDE_OR_HERE and not _is_file(path) and _is_file(Path(written)):
             path = Path(written)
-        if key.field != "log_folder" and text != key.default and not path.is_file():
+        if key.field != "log_folder" and text != key.default and not _is_file(path):
             self._fail(key, f"{written}: there is no such file")
         return path
 
@@ -167,3 +167,11 @@ class _Builder:
     def _fail(self, key: Key, text: str) -> None:
         self._failed.add(key.name)
         self._faults.append(f"{self._given[key.name].where}: [{key.section}] {key.name} = {text}")
+
+
+def _is_file(path: Path) -> bool:
+    """False too where no file could have such a name."""
+    try:
+        return path.is_file()
+    except OSError:
+        return False

@@ -46,6 +46,11 @@ def _manifest(**changed: object) -> bytes:
 
 
 # Each got past its reader as another exception than its contract names, before it was mended.
+_CHECKPOINT = (
+    b'{"format": 1, "rules": {"versions": false}, "pairs": {"[\\"source\\", \\"\\", '
+    b'\\"target\\", \\"\\"]": {"left": -0.0, "objects": 5, "extraneous": []}}, "seen": {}}'
+)
+
 ONCE = (
     ("bucket-list", _DEEP),
     ("manifest", _DEEP),
@@ -91,6 +96,9 @@ ONCE = (
     ("config-import", b"yaml\n" + b"[" * 5000),
     ("config-import", b"ini\n[a]\nb\n c\n"),
     ("store-replies", b"HTTP/1.1 200 OK\r\nContent-Length: " + b"9" * 5000 + b"\r\n\r\n"),
+    ("config-file", b"[Basic]\nIgnoreList = s" + b"1" * 400 + b"\n"),
+    ("inventory-csv", b"\x1ebucket,k," + b"9" * 5000 + b",x,x,x\n"),
+    ("checkpoint", _CHECKPOINT),
 )  # fmt: skip
 
 

@@ -18,6 +18,8 @@ _MD5_BYTES: Final = 16
 _NOT_ENCODED: Final = re.compile("%(?![0-9a-fA-F]{2})")
 _FLAGS: Final = {"true": True, "false": False, True: True, False: False}
 _CUT: Final = 120
+_MOST_DIGITS: Final = 19
+"""A size of more digits is none: 63 bits count more than any store holds."""
 
 
 class UnreadableRow(Exception):
@@ -90,6 +92,8 @@ class RowReader:
             return SIZE_UNKNOWN
         value = values[self._size_at]
         if isinstance(value, str) and value.isascii() and value.isdecimal():
+            if len(value) > _MOST_DIGITS:
+                raise UnreadableRow(f"size {_shown(value)} is above that of any object")
             return int(value)
         if isinstance(value, int) and not isinstance(value, bool) and value >= 0:
             return value
