@@ -160,7 +160,8 @@ class Settler:
 
     async def give_back(self, delivery: Delivery, delay: float) -> None:
         """Make the message visible again after ``delay`` seconds."""
-        self._returning[delivery.message_id] = self._clock.monotonic() + delay + 1.0
+        if self._options.until_empty:  # nobody else asks, and it may come back to another worker
+            self._returning[delivery.message_id] = self._clock.monotonic() + delay + 1.0
         try:
             await self._queue.extend([delivery], delay)
         except SyncError as error:

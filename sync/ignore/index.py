@@ -120,9 +120,8 @@ class _Middles:
         self._sizes = sorted({len(gram) for gram in groups})
 
     def of(self, text: str) -> Iterator[Group]:
-        """The groups, in no order."""
+        """The groups, each once, in no order."""
         known = self._groups
         for size in self._sizes:
-            for gram in grams(text, size):
-                if gram in known:
-                    yield known[gram]
+            for gram in {gram for gram in grams(text, size) if gram in known}:
+                yield known[gram]

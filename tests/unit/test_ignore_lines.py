@@ -7,6 +7,7 @@ import time
 import pytest
 
 from sync.ignore import IgnoreList
+from sync.ignore.patterns import KeyPattern
 
 DOCUMENTED = """\
 your_src_bucket/your_exact_key.mp4
@@ -165,3 +166,16 @@ def test_a_large_list_is_not_walked_for_a_key() -> None:
 def test_the_shipped_list_ignores_nothing(pytestconfig: pytest.Config) -> None:
     shipped = (pytestconfig.rootpath / "s3_migration_ignore_list.txt").read_text("utf-8")
     assert len(IgnoreList.parse(shipped)) == 0
+
+
+def test_a_line_is_tested_once_for_a_text_however_often_its_anchor_is_in_it(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    tested: list[str] = []
+
+    def count(_self: KeyPattern, text: str) -> None:
+        tested.append(text)
+
+    monkeypatch.setattr(KeyPattern, "match_file", count)
+    assert not IgnoreList.parse("*aaaaaaaaab?*").matches("b", "a" * 1000)
+    assert sorted(tested) == ["a" * 1000, "b/" + "a" * 1000]

@@ -271,6 +271,24 @@ def test_a_message_of_several_jobs_is_not_given_back_before_a_write_of_one_must_
     virtual.run(main())
 
 
+def test_a_worker_that_goes_on_for_ever_keeps_nothing_of_what_it_has_given_back() -> None:
+    """Another worker may end it, and then nobody here hears of it again."""
+
+    async def main() -> None:
+        w = world(runner_options=small(until_empty=False))
+        w.source.store(source("k"), b"1")
+        w.queue.send(event(CREATED, "k", size=1))
+        w.target.interfere = always(TransientStoreError("reset"))
+        worker = w.worker()
+        while not w.target.requests or worker.runner.in_flight:
+            await asyncio.sleep(0.1)
+        w.queue.messages.clear()
+        assert not worker.runner._settler.awaits_returns
+        await worker.drain()
+
+    virtual.run(main())
+
+
 def test_a_message_handed_out_twice_is_not_failing_once_one_of_the_two_has_done_it() -> None:
     async def main() -> None:
         w = world()
