@@ -27,7 +27,8 @@ _NOT_STARTED: Final = 71
 _FIRST_PAUSE: Final = 1.0
 _LONGEST_PAUSE: Final = 60.0
 _LAST_LINE_LIMIT: Final = 16 * 1024 * 1024
-_LISTED: Final = 20
+LISTED: Final = 20
+"""Failures of each kind that are told one by one when a worker ends."""
 
 
 def supervise(arguments: Sequence[str], count: int, *, as_json: bool) -> int:
@@ -53,7 +54,7 @@ class _Supervisor:
             loop.add_signal_handler(number, self._pass_on, number)
         codes = await asyncio.gather(*(self._keep_alive(place) for place in range(self._count)))
         whole = merged(self._summaries)
-        for reason in whole["failing"][:_LISTED]:
+        for reason in whole["failing"][:LISTED]:
             tell(f"3gsync: still failing: {reason}")
         told = promise(json.dumps(whole)) if self._as_json else True
         return max(codes) if told and not whole["failing"] else max(1, *codes)

@@ -37,7 +37,7 @@ from sync.config import JobType, Settings, load
 from sync.core_dumps import forbid_core_dumps
 from sync.engine.settling import RunReport
 from sync.errors import ConfigError, NoSuchBucket, SyncError
-from sync.supervisor import supervise
+from sync.supervisor import LISTED, supervise
 from sync.telemetry.lines import write
 from sync.telemetry.statistics import report_for_ever
 from sync.telemetry.streams import let_go, promise, tell
@@ -51,7 +51,6 @@ BROKEN: Final = 70
 """EX_SOFTWARE of sysexits.h: what a child tells its supervisor, which starts it anew, where a
 worker alone ends with 1. What it had in hand comes back when the leases run out.
 """
-_LISTED: Final = 20
 _NEW_OBJECTS: Final = 50_000
 
 
@@ -227,9 +226,9 @@ def summary(report: RunReport) -> dict[str, Any]:
 
 def _conclude(report: RunReport, failing: Mapping[str, str]) -> None:
     """List what failed, then say how it went."""
-    for reason in report.dead_lettered[:_LISTED]:
+    for reason in report.dead_lettered[:LISTED]:
         write(logging.ERROR, f"dead-lettered: {reason}", {"event": "failure", "reason": reason})
-    for reason in sorted(set(failing.values()))[:_LISTED]:
+    for reason in sorted(set(failing.values()))[:LISTED]:
         write(logging.ERROR, f"still failing: {reason}", {"event": "failure", "reason": reason})
     counts = ", ".join(f"{count} {outcome}" for outcome, count in report.outcomes.items())
     text = f"worker ended: {report.messages} messages, {counts or 'nothing done'}"

@@ -20,7 +20,7 @@ from sync.engine.options import Mode
 from sync.engine.selection import Checker, Comparer
 from sync.engine.server_copy import ServerCopy
 from sync.engine.single import SourceGone, copy_single
-from sync.engine.transfer import Context, JobState, Written, alike, held, shown
+from sync.engine.transfer import Context, JobState, Written, abort, alike, held, shown
 from sync.engine.versioning import current
 from sync.engine.window import LeftOut
 from sync.errors import (
@@ -272,12 +272,8 @@ class Copier:
     async def _abandon(self, state: JobState, upload: Upload) -> None:
         """Drop the parts of a version that nobody will ask for any more: they are paid for."""
         state.upload = None
-
-        async def attempt(_last: SyncError | None) -> None:
-            await self._context.destination.abort(upload)
-
         try:
-            await self._context.retry.run(f"abort upload {upload.ref}", attempt)
+            await abort(self._context, upload)
         except SyncError as error:
             detail = {"object": str(upload.ref), "error": str(error)}
             self._context.observer.event("upload-not-aborted", detail)

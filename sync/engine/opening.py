@@ -10,7 +10,7 @@ from sync.engine.integrity import digests_for
 from sync.engine.parts import PartMover, Work
 from sync.engine.planner import plan
 from sync.engine.resume import Resumable, Standing
-from sync.engine.transfer import Context, JobState
+from sync.engine.transfer import Context, JobState, abort
 from sync.errors import SyncError
 from sync.model import (
     Checksums,
@@ -139,10 +139,7 @@ class UploadOpener:
         return bool(upload.initiated) and age > self._context.options.job_timeout
 
     async def _abort(self, upload: Upload, standing: Standing) -> None:
-        async def attempt(_last: SyncError | None) -> None:
-            await self._context.destination.abort(upload)
-
-        await self._context.retry.run(f"abort upload {upload.ref}", attempt)
+        await abort(self._context, upload)
         detail = {"object": str(upload.ref), "standing": standing.value}
         self._context.observer.event("upload-aborted", detail)
 

@@ -54,7 +54,6 @@ class Runner:
         self._options = options
         self._clock = clock
         self._observer = observer
-        self._late_write_grace = late_write_grace
         self._turns: KeyTurns[TransferResult] = KeyTurns(interval=write_interval, clock=clock)
         self._leases = Leases(
             queue, lease=options.lease, cap=options.lease_cap, clock=clock, observer=observer
@@ -294,14 +293,10 @@ class Runner:
         message next: where the queue has handed it out twice, the other one may have ended it
         before that write took effect.
         """
-        while (error := await self._try(job, state)) and self._settler.stays(
-            delivery, error, state
-        ):
-            state.stays += 1
-            pause = 1.0 + backoff(state.stays, base=1.0, cap=30.0)
-            await self._clock.sleep(max(pause, self._late_write_grace))
-            state.unknown_write = state.unanswered = False
-        return error
+        while True:
+            error = await self._try(job, state)
+            if error is None or not await self._settler.stays(delivery, error, state):
+                return error
 
     async def _try(self, job: TransferJob, state: JobState) -> SyncError | None:
         try:

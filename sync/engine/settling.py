@@ -24,6 +24,7 @@ from sync.ports import Clock, Delivery, JobQueue, TransferObserver
 
 _LONGEST_DELAY: Final = 900.0
 _LONGEST_BATCH_DELAY: Final = 15.0
+_LONGEST_STAY: Final = 30.0
 _FAILURES_LISTED: Final = 1000
 _ENDED_REMEMBERED: Final = 4096
 
@@ -121,13 +122,21 @@ class Settler:
             self._list_failure(delivery, worst.error)
             await self.give_back(delivery, self._delay(delivery, failed))
 
-    def stays(self, delivery: Delivery, error: SyncError, state: JobState) -> bool:
-        """True where a job that failed is to be done again in hand: a write of it may land late."""
+    async def stays(self, delivery: Delivery, error: SyncError, state: JobState) -> bool:
+        """True where a job that failed is to be done again in hand, since a write of it may have
+        landed late; then it must have, for that has been waited for.
+        """
         if not state.may_land_late and not state.stays:
             return False
         if error.verdict is not Verdict.REDELIVER or isinstance(error, Draining):
             return False
-        return not self._worn_out(delivery.attempt + state.stays, error)
+        if self._worn_out(delivery.attempt + state.stays, error):
+            return False
+        state.stays += 1
+        pause = 1.0 + backoff(state.stays, base=1.0, cap=_LONGEST_STAY)
+        await self._clock.sleep(max(pause, self._grace))
+        state.unknown_write = state.unanswered = False
+        return True
 
     def _worn_out(self, tries: int, error: SyncError) -> bool:
         """Has it failed often enough? Time-outs with progress and drains do not count."""

@@ -258,6 +258,15 @@ async def held(context: Context, ref: ObjectRef, *, doing: str) -> ObjectMeta | 
     return await context.retry.run(ref, attempt, doing=doing)
 
 
+async def abort(context: Context, upload: Upload) -> None:
+    """Drop an upload and its parts."""
+
+    async def attempt(_last: SyncError | None) -> None:
+        await context.destination.abort(upload)
+
+    await context.retry.run(f"abort upload {upload.ref}", attempt)
+
+
 async def alike(
     context: Context, job: TransferJob, meta: ObjectMeta, found: ObjectMeta
 ) -> Likeness | None:
